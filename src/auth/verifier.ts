@@ -1,0 +1,28 @@
+/**
+ * Proves who a caller is. Implementations: `dev.ts` (any user id, loopback
+ * only) and `jwt.ts` (tokens of the host application). Session tokens that
+ * `Login` hands out are the chat's own and do not come here.
+ */
+
+/** Who a credential proves the caller to be. */
+export interface Identity {
+  /** 1 to 128 bytes, checked by the same rule as every user id. */
+  userId: string;
+  /** When the credential expires, in milliseconds since 1970. */
+  expireTimeMs: number;
+  /** When it was issued, in milliseconds since 1970; 0 when it does not tell. */
+  issueTimeMs: number;
+}
+
+/** What `Login` can be given. */
+export type Credential = { kind: "devUserId"; userId: string } | { kind: "token"; token: string };
+
+/** Proves who a caller is. */
+export interface TokenVerifier {
+  /**
+   * Verifies a credential.
+   *
+   * @throws ChatError INVALID_TOKEN, TOKEN_EXPIRED, LOGIN_METHOD_DISABLED; the message never repeats the token
+   */
+  verify(credential: Credential): Promise<Identity>;
+}

@@ -1,0 +1,11 @@
+/** Who makes a call, as authentication found out. */
+export interface Caller {
+  userId: string;
+  deviceId: string;
+  /** A number of the proto's `Platform`. */
+  platform: number;
+  /** Names the session of the token in logs; a host token's is made from its user and device. */
+  sessionId: string;
+  /** When the token expires, in milliseconds since 1970. */
+  expireTimeMs: number;
+}

@@ -1,0 +1,358 @@
+/**
+ * The store keeps everything that outlives a process: the logs, groups and
+ * their members, devices and their cursors, sessions.
+ *
+ * Rules every implementation keeps, tested by `test/contracts/store.ts`:
+ *
+ * - A promise of a method that writes resolves once the write is on stable
+ *   storage. Writes of one caller, issued one after another without waiting,
+ *   take effect in that order.
+ * - Per conversation, `seq` is 1, 2, 3, … without gaps. Over the whole log,
+ *   `position` rises with every event, starting at 1; within one conversation
+ *   both orders agree.
+ * - What a write depends on (membership, role, mute, heads) is read in the
+ *   same transaction, so no answer rests on a state that was already gone.
+ * - A write that is refused rejects with a `ChatError` and changes nothing;
+ *   STORAGE_FULL is such a
+ *   refusal too. After any other
+ *   rejection, and after STORE_UNAVAILABLE, the outcome is unknown.
+ */
+
+/** The kinds of log events. The numbers are stored; never reuse one. */
+export const EventKind = {
+  /** The body is an encoded `ChatMessage`. */
+  MESSAGE: 1,
+  /** The body is an encoded `MembershipChanged`. */
+  MEMBERSHIP: 2,
+  /** The body is an encoded `Group`. */
+  GROUP: 3,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];
+
+/** What a member may do. The numbers are those of the proto's `Role`. */
+export const Role = { OWNER: 1, ADMIN: 2, MEMBER: 3, READER: 4 } as const;
+export type Role = (typeof Role)[keyof typeof Role];
+
+/** Who may join. The numbers are those of the proto's `JoinPolicy`. */
+export const JoinPolicy = { OPEN: 1, APPROVAL: 2, INVITE: 3, CLOSED: 4 } as const;
+export type JoinPolicy = (typeof JoinPolicy)[keyof typeof JoinPolicy];
+
+/**
+ * One event of the log.
+ *
+ * The body of a message is the encoded `ChatMessage` as the sender determined
+ * it, without what the store adds: message id, seq and acceptance time.
+ * `chat/frame.ts` splices them in. So a repeated send has an equal body, and
+ * reading the log never decodes. Bodies of other kinds are complete.
+ */
+export interface LogEvent {
+  position: number;
+  conversationId: string;
+  seq: number;
+  kind: EventKind;
+  /** Who caused it. */
+  senderId: string;
+  /** Milliseconds since 1970. Never lower than that of a lower position. */
+  acceptTimeMs: number;
+  body: Uint8Array;
+}
+
+/** A message to append. */
+export interface Draft {
+  /** The conversation, made by `chat/ids.ts`. */
+  conversationId: string;
+  senderId: string;
+  /** Set for direct conversations, which begin with their first message. */
+  recipientId?: string;
+  /** Set for groups: the sender has to be a member that may send. */
+  groupId?: string;
+  /** Empty: never a duplicate. */
+  clientMessageId: string;
+  /** The position of the message it answers, which must be a message of the same conversation. */
+  replyToPosition?: number;
+  body: Uint8Array;
+}
+
+/** Where an appended event stands. */
+export interface Appended {
+  seq: number;
+  position: number;
+  acceptTimeMs: number;
+  /** Whether an earlier draft with the same sender and `clientMessageId` is the one that stands there. */
+  duplicate: boolean;
+}
+
+/** A group's settings. */
+export interface GroupSettings {
+  name: string;
+  joinPolicy: JoinPolicy;
+  historyForNewMembers: boolean;
+  /** Whether only the owner and admins may send. */
+  muted: boolean;
+  memberLimit: number;
+  attributes: Record<string, string>;
+}
+
+/** A group as stored. */
+export interface GroupRecord extends GroupSettings {
+  groupId: string;
+  ownerId: string;
+  memberCount: number;
+  createTimeMs: number;
+  updateTimeMs: number;
+  updaterId: string;
+  /** The seq of the event that made the settings. */
+  seq: number;
+}
+
+/** A membership as stored. */
+export interface MemberRecord {
+  groupId: string;
+  userId: string;
+  role: Role;
+  joinTimeMs: number;
+  /** The seq of the event that made the user a member. Events from here on are delivered. */
+  joinSeq: number;
+  /** The first seq the member may read with `readSeqs`. At most `joinSeq`. */
+  visibleFromSeq: number;
+  /** Until when the member may not send; 0 when they may. */
+  mutedUntilMs: number;
+}
+
+/** What a change of a group did. */
+export interface GroupChange {
+  group: GroupRecord;
+  /** The members the change speaks of, as they are after it, in the order asked. For removals: as they were. */
+  members: MemberRecord[];
+  /** The events it put into the log, in order; none when nothing had to change. */
+  events: LogEvent[];
+}
+
+/** A conversation as one of its members sees it. */
+export interface ConversationRecord {
+  conversationId: string;
+  /** The seq and position of its last event. */
+  lastSeq: number;
+  lastPosition: number;
+  /** Up to which seq the user has read. */
+  readSeq: number;
+  /** Messages of others above `readSeq` that the user may read, counted up to 10,000. */
+  unreadCount: number;
+  /** The last message the user may read. */
+  lastMessage: LogEvent | undefined;
+}
+
+/** A page of what a user's device has missed. */
+export interface CatchUpPage {
+  /** Events of the user's conversations, those they were a member of at the event's seq, by position. */
+  events: LogEvent[];
+  /** Everything of the user's up to this position is in this or an earlier page. */
+  through: number;
+  /** Whether more waits right after `through`. */
+  more: boolean;
+}
+
+/** How much a device has missed. */
+export interface Missed {
+  /** The number of events, counted up to the limit asked plus one. */
+  count: number;
+  /** The conversations concerned and the seq of the last event the user may read of each. */
+  lastSeqs: Map<string, number>;
+  /** Everything up to this position is counted. */
+  through: number;
+}
+
+/** A device of a user. */
+export interface DeviceRecord {
+  userId: string;
+  deviceId: string;
+  /** A number of the proto's `Platform`. */
+  platform: number;
+  name: string;
+  /** The position of its cursor; undefined when it never acknowledged anything. */
+  position: number | undefined;
+}
+
+/** A session token's record. The token itself is never stored. */
+export interface SessionRecord {
+  /** SHA-256 of the token. */
+  tokenHash: Uint8Array;
+  sessionId: string;
+  userId: string;
+  deviceId: string;
+  platform: number;
+  createTimeMs: number;
+  expireTimeMs: number;
+}
+
+/** Which events of a conversation to read. */
+export interface SeqRange {
+  /** Only seqs above this. */
+  afterSeq: number;
+  /** Only seqs below this. */
+  beforeSeq: number;
+  /** At most this many events. */
+  limit: number;
+  /** Whether to take the highest ones rather than the lowest. They come in rising order either way. */
+  fromEnd: boolean;
+  /** Only messages. */
+  messagesOnly: boolean;
+}
+
+/** How a user stands to a conversation. */
+export interface Access {
+  lastSeq: number;
+  readSeq: number;
+  /** The first seq the user may read. */
+  visibleFromSeq: number;
+}
+
+/** Keeps everything that outlives a process. */
+export interface Store {
+  /** Names this incarnation of the store; see `Cursor.epoch`. */
+  readonly epoch: string;
+  /** A random 32-bit number made with the store and kept for ever; part of message ids. */
+  readonly salt: number;
+
+  // Logs
+
+  /**
+   * Appends a message as its conversation's next event.
+   *
+   * @throws ChatError CLIENT_MESSAGE_ID_REUSED when the sender used the id for another conversation or body
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_MUTED, GROUP_MUTED for groups
+   * @throws ChatError REPLY_TARGET_NOT_FOUND when `replyToPosition` is no message of the conversation that the sender may read
+   */
+  append(draft: Draft): Promise<Appended>;
+  /** Returns the event at a position, if there is one. */
+  readPosition(position: number): Promise<LogEvent | undefined>;
+  /** Returns events of a conversation in the order of seq, whoever may read them. */
+  readSeqs(conversationId: string, range: SeqRange): Promise<LogEvent[]>;
+  /** Returns the first seq of a conversation accepted at or after a time, or its last seq plus one. */
+  seqAtTime(conversationId: string, timeMs: number): Promise<number>;
+  /** Returns events of the whole log above a position, by position: what a node may have missed. */
+  readTail(afterPosition: number, limit: number): Promise<LogEvent[]>;
+  /** Returns the position of the last event, 0 for an empty log. */
+  lastPosition(): Promise<number>;
+
+  // Catching up
+
+  /** Returns the next page of a user's events above a position. */
+  readMissed(userId: string, afterPosition: number, limit: number): Promise<CatchUpPage>;
+  /** Counts a user's events above a position, up to `limit` plus one. */
+  countMissed(userId: string, afterPosition: number, limit: number): Promise<Missed>;
+  /** Returns the position before the user's first unread event, or the last position when nothing is unread. */
+  firstUnreadPosition(userId: string): Promise<number>;
+
+  // Conversations
+
+  /** Returns how a user stands to a conversation, or undefined when they are not in it now. */
+  access(userId: string, conversationId: string): Promise<Access | undefined>;
+  /**
+   * Lists a user's conversations by falling `lastPosition`, those below
+   * `beforePosition`; with `unreadOnly` only those with unread messages.
+   */
+  listConversations(userId: string, beforePosition: number, unreadOnly: boolean, limit: number): Promise<ConversationRecord[]>;
+  /** Returns one conversation of a user, or undefined when they are not in it. */
+  getConversation(userId: string, conversationId: string): Promise<ConversationRecord | undefined>;
+  /**
+   * Raises how far a user has read; a lower seq changes nothing.
+   *
+   * @returns whether it rose
+   * @throws ChatError CONVERSATION_NOT_FOUND, SEQ_IN_FUTURE
+   */
+  markRead(userId: string, conversationId: string, upToSeq: number): Promise<boolean>;
+
+  // Groups: every method that changes one returns the events it appended
+
+  /**
+   * Creates a group with two events: its settings, then its members. The id of
+   * a group that was disbanded stays taken.
+   *
+   * @throws ChatError GROUP_ID_TAKEN, GROUP_FULL
+   */
+  createGroup(groupId: string, ownerId: string, settings: GroupSettings, memberIds: readonly string[]): Promise<GroupChange>;
+  /** Returns a group that was not disbanded. */
+  getGroup(groupId: string): Promise<GroupRecord | undefined>;
+  /** Returns a membership that stands now. */
+  getMember(groupId: string, userId: string): Promise<MemberRecord | undefined>;
+  /**
+   * Changes settings.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW
+   */
+  updateGroup(groupId: string, actorId: string, settings: Partial<GroupSettings>): Promise<GroupChange>;
+  /**
+   * Ends a group: its last event goes to all members, who are members no more.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW
+   */
+  disbandGroup(groupId: string, actorId: string): Promise<GroupChange>;
+  /**
+   * Makes a user a member by their own wish.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, ALREADY_A_MEMBER, JOIN_NOT_ALLOWED, APPROVAL_NOT_SUPPORTED, GROUP_FULL
+   */
+  joinGroup(groupId: string, userId: string): Promise<GroupChange>;
+  /**
+   * Ends a membership by the member's own wish.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, OWNER_CANNOT_LEAVE
+   */
+  leaveGroup(groupId: string, userId: string): Promise<GroupChange>;
+  /**
+   * Makes users members; those who are already stay as they are.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, JOIN_NOT_ALLOWED, ROLE_TOO_LOW, GROUP_FULL
+   */
+  addMembers(groupId: string, actorId: string, userIds: readonly string[], role: Role): Promise<GroupChange>;
+  /**
+   * Ends memberships, all or none.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND
+   */
+  removeMembers(groupId: string, actorId: string, userIds: readonly string[]): Promise<GroupChange>;
+  /**
+   * Changes a member's role or mute.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND
+   */
+  updateMember(groupId: string, actorId: string, userId: string, change: { role?: Role; mutedUntilMs?: number }): Promise<GroupChange>;
+  /**
+   * Makes another member the owner; the former owner becomes an admin.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND
+   */
+  transferOwnership(groupId: string, actorId: string, newOwnerId: string): Promise<GroupChange>;
+  /** Lists members whose user id is above `afterUserId`, by the bytes of the id. */
+  listMembers(groupId: string, afterUserId: string, limit: number): Promise<MemberRecord[]>;
+  /** Lists a user's groups whose id is above `afterGroupId`, by the bytes of the id. */
+  listGroups(userId: string, afterGroupId: string, limit: number): Promise<GroupRecord[]>;
+  /** Returns the ids of all groups a user is in, and the position up to which that is true. */
+  groupIds(userId: string): Promise<{ groupIds: string[]; through: number }>;
+
+  // Devices, sessions, users
+
+  /** Returns a device, made if need be; platform and name are kept when given. */
+  openDevice(userId: string, deviceId: string, platform: number, name: string): Promise<DeviceRecord>;
+  /** Raises the cursors of devices, made if need be; a lower position changes nothing. */
+  saveCursors(entries: ReadonlyArray<{ userId: string; deviceId: string; position: number }>): Promise<void>;
+  /** Keeps a session token. */
+  createSession(session: SessionRecord, deviceName: string): Promise<void>;
+  /** Returns the session of a token, also an expired one; undefined when unknown or logged out. */
+  findSession(tokenHash: Uint8Array): Promise<SessionRecord | undefined>;
+  /**
+   * Ends the sessions of a device, or of all devices of a user, and has host
+   * tokens issued before now refused for them.
+   */
+  deleteSessions(userId: string, deviceId: string | undefined): Promise<void>;
+  /** Returns the time before which host tokens of a user and device are refused, 0 for none. */
+  tokensRefusedBeforeMs(userId: string, deviceId: string): Promise<number>;
+  /** Notes when users were last active. */
+  setLastActive(entries: ReadonlyArray<{ userId: string; timeMs: number }>): Promise<void>;
+  /** Returns when users were last active; those never seen are left out. */
+  getLastActive(userIds: readonly string[]): Promise<Map<string, number>>;
+
+  /** Waits for what is under way and closes. Later calls reject. */
+  close(): Promise<void>;
+}
