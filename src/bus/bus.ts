@@ -28,10 +28,14 @@ export type EphemeralKind = (typeof EphemeralKind)[keyof typeof EphemeralKind];
 export interface EphemeralMessage {
   type: "ephemeral";
   kind: EphemeralKind;
+  /** Who gets it: the sessions of a user, those in a group, or those that watch a user's presence. */
+  target: "user" | "group" | "watchers";
+  /** The user or the group of `target`. */
+  id: string;
+  /** A user whose sessions do not get it. */
+  exceptUserId?: string;
   /** An encoded `StreamResponse` with the one event. */
   frame: Uint8Array;
-  /** The session it comes from, which does not get it. */
-  exceptSessionId?: string;
 }
 
 /** Tells nodes that sessions of a user end: of one device, or of all. */

@@ -9,8 +9,8 @@ export function createLocalBus(): Bus {
       if (set !== undefined) for (const handler of set) handler(message);
     },
     subscribe(subject, handler) {
-      let set = handlers.get(subject);
-      if (set === undefined) handlers.set(subject, (set = new Set()));
+      const set = handlers.get(subject) ?? new Set();
+      handlers.set(subject, set);
       set.add(handler);
       return () => {
         set.delete(handler);

@@ -42,7 +42,7 @@ export type JoinPolicy = (typeof JoinPolicy)[keyof typeof JoinPolicy];
  *
  * The body of a message is the encoded `ChatMessage` as the sender determined
  * it, without what the store adds: message id, seq and acceptance time.
- * `chat/frame.ts` splices them in. So a repeated send has an equal body, and
+ * `chat/log-frame.ts` splices them in. So a repeated send has an equal body, and
  * reading the log never decodes. Bodies of other kinds are complete.
  */
 export interface LogEvent {
@@ -68,8 +68,8 @@ export interface Draft {
   groupId?: string;
   /** Empty: never a duplicate. */
   clientMessageId: string;
-  /** The position of the message it answers, which must be a message of the same conversation. */
-  replyToPosition?: number;
+  /** The message it answers, by position and acceptance time. */
+  replyTo?: { position: number; acceptTimeMs: number };
   body: Uint8Array;
 }
 
@@ -217,11 +217,17 @@ export interface Store {
   // Logs
 
   /**
+   * Registers what to call with every event this process appends: once, in the
+   * order of position, after it is on stable storage and before the promise of
+   * the write resolves. Must not throw.
+   */
+  onAppended(listener: (event: LogEvent) => void): void;
+  /**
    * Appends a message as its conversation's next event.
    *
    * @throws ChatError CLIENT_MESSAGE_ID_REUSED when the sender used the id for another conversation or body
    * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_MUTED, GROUP_MUTED for groups
-   * @throws ChatError REPLY_TARGET_NOT_FOUND when `replyToPosition` is no message of the conversation that the sender may read
+   * @throws ChatError REPLY_TARGET_NOT_FOUND when `replyTo` is no message of the conversation that the sender may read
    */
   append(draft: Draft): Promise<Appended>;
   /** Returns the event at a position, if there is one. */
@@ -237,8 +243,11 @@ export interface Store {
 
   // Catching up
 
-  /** Returns the next page of a user's events above a position. */
-  readMissed(userId: string, afterPosition: number, limit: number): Promise<CatchUpPage>;
+  /**
+   * Returns the next page of a user's events above a position: at most `limit`
+   * events, and no further one once their bodies exceed `maxBytes`.
+   */
+  readMissed(userId: string, afterPosition: number, limit: number, maxBytes: number): Promise<CatchUpPage>;
   /** Counts a user's events above a position, up to `limit` plus one. */
   countMissed(userId: string, afterPosition: number, limit: number): Promise<Missed>;
   /** Returns the position before the user's first unread event, or the last position when nothing is unread. */
@@ -252,7 +261,12 @@ export interface Store {
    * Lists a user's conversations by falling `lastPosition`, those below
    * `beforePosition`; with `unreadOnly` only those with unread messages.
    */
-  listConversations(userId: string, beforePosition: number, unreadOnly: boolean, limit: number): Promise<ConversationRecord[]>;
+  listConversations(
+    userId: string,
+    beforePosition: number,
+    unreadOnly: boolean,
+    limit: number,
+  ): Promise<ConversationRecord[]>;
   /** Returns one conversation of a user, or undefined when they are not in it. */
   getConversation(userId: string, conversationId: string): Promise<ConversationRecord | undefined>;
   /**
@@ -271,7 +285,12 @@ export interface Store {
    *
    * @throws ChatError GROUP_ID_TAKEN, GROUP_FULL
    */
-  createGroup(groupId: string, ownerId: string, settings: GroupSettings, memberIds: readonly string[]): Promise<GroupChange>;
+  createGroup(
+    groupId: string,
+    ownerId: string,
+    settings: GroupSettings,
+    memberIds: readonly string[],
+  ): Promise<GroupChange>;
   /** Returns a group that was not disbanded. */
   getGroup(groupId: string): Promise<GroupRecord | undefined>;
   /** Returns a membership that stands now. */
@@ -317,7 +336,12 @@ export interface Store {
    *
    * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND
    */
-  updateMember(groupId: string, actorId: string, userId: string, change: { role?: Role; mutedUntilMs?: number }): Promise<GroupChange>;
+  updateMember(
+    groupId: string,
+    actorId: string,
+    userId: string,
+    change: { role?: Role; mutedUntilMs?: number },
+  ): Promise<GroupChange>;
   /**
    * Makes another member the owner; the former owner becomes an admin.
    *

@@ -1,0 +1,123 @@
+import { type CallOptions, type ClientMiddleware, ClientError, Metadata, Status } from "nice-grpc";
+import { errorOfCall, hadNoEffect, isTransient, isTransport, ParlanceError } from "./errors.ts";
+import type { Line } from "./line.ts";
+import type { Login } from "./login.ts";
+import { Backoff } from "./reconnect.ts";
+import { sleep } from "./time.ts";
+
+/** What unary calls need. */
+export interface CallSettings {
+  line: Line;
+  /** Not set: calls go without a token, as `Login` does. */
+  login?: Login;
+  /** How long a call and its repeats may take. */
+  deadlineMs: number;
+  /** How long one try may take. */
+  attemptMs: number;
+  /** Aborted when the client closes. */
+  closed: AbortSignal;
+}
+
+/** What a caller may add to a call's options. */
+export interface CallExtras {
+  /** How long the call and its repeats may take; by default what `connect` was told. */
+  deadlineMs?: number;
+}
+
+/**
+ * Gives calls a token, repeats those that failed and may be repeated, and turns
+ * what they fail with into a `ParlanceError`.
+ *
+ * Any call is repeated when the server certainly did nothing, and once after a
+ * new login when the token was refused. When the outcome is unknown only calls
+ * are repeated that have no second effect: reads, `MarkRead`, `Ack`, and sends
+ * with a `client_message_id`.
+ */
+export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExtras> {
+  return async function* middleware(call, options) {
+    if (call.requestStream || call.responseStream) {
+      throw new ParlanceError(Status.UNIMPLEMENTED, "streams are opened by the client itself: use client.events()");
+    }
+    const deadline = Date.now() + (options.deadlineMs ?? settings.deadlineMs);
+    const backoff = new Backoff();
+    const repeatable = mayRepeat(call.method.path, call.request);
+    let loggedInAgain = false;
+    while (true) {
+      const connection = settings.line.connection;
+      let token: string | undefined;
+      try {
+        token = await settings.login?.token();
+        const attempt = startAttempt(settings, options, deadline, token);
+        try {
+          return yield* call.next(call.request, attempt.options);
+        } catch (error) {
+          throw attempt.explain(error);
+        } finally {
+          attempt.end();
+        }
+      } catch (error) {
+        if (!(error instanceof ParlanceError)) throw error;
+        if (isTransport(error)) settings.line.renew(connection);
+        if (options.signal?.aborted || settings.closed.aborted) throw error;
+        if (error.code === Status.UNAUTHENTICATED && token !== undefined && !loggedInAgain) {
+          loggedInAgain = true;
+          settings.login?.refuse(token);
+          continue;
+        }
+        if (!(repeatable ? isTransient(error) : hadNoEffect(error))) throw error;
+        const waitMs = backoff.next(error.retryAfterMs);
+        if (Date.now() + waitMs >= deadline) throw error;
+        await sleep(waitMs, settings.closed);
+      }
+    }
+  };
+}
+
+interface Attempt {
+  options: CallOptions;
+  /** Turns what the attempt failed with into the error to go on with. */
+  explain(error: unknown): unknown;
+  end(): void;
+}
+
+function startAttempt(settings: CallSettings, options: CallOptions, deadline: number, token: string | undefined): Attempt {
+  const metadata = Metadata(options.metadata);
+  if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+  const timeout = new AbortController();
+  const ms = Math.max(1, Math.min(settings.attemptMs, deadline - Date.now()));
+  const timer = setTimeout(() => timeout.abort(), ms);
+  const signals = [timeout.signal, settings.closed];
+  if (options.signal) signals.push(options.signal);
+  let detailsBin: Uint8Array | undefined;
+
+  return {
+    options: {
+      ...options,
+      metadata,
+      signal: AbortSignal.any(signals),
+      onTrailer(trailer) {
+        detailsBin = trailer.get("grpc-status-details-bin");
+        options.onTrailer?.(trailer);
+      },
+    },
+    explain(error) {
+      if (error instanceof ClientError) return errorOfCall(error.code, error.details, detailsBin, error);
+      if (options.signal?.aborted) return error;
+      if (settings.closed.aborted) return new ParlanceError(Status.CANCELLED, "the client was closed");
+      if (timeout.signal.aborted) {
+        return new ParlanceError(Status.DEADLINE_EXCEEDED, `no answer from ${settings.line.address} within ${ms} ms`);
+      }
+      return error;
+    },
+    end() {
+      clearTimeout(timer);
+    },
+  };
+}
+
+function mayRepeat(path: string, request: unknown): boolean {
+  const method = path.slice(path.lastIndexOf("/") + 1);
+  if (/^(Get|List|MarkRead$|Ack$|Login$)/.test(method)) return true;
+  if (!/^Send(Direct|Group)$/.test(method)) return false;
+  return Boolean((request as { clientMessageId?: string }).clientMessageId);
+}

@@ -1,0 +1,390 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
+import { type Client, createClientFactory } from "nice-grpc";
+import { ChatService, type SetTypingRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { Conversation } from "../../gen/parlance/chat/v1/conversation_pb.js";
+import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
+import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
+import { type Limits, LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+import { type Behind, CaughtUpSchema, type EventKind, type Opened } from "../../gen/parlance/chat/v1/event_pb.js";
+import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
+import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
+import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
+import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { type RpcDefinition, toDefinition } from "../../src/rpc/definition.ts";
+import { Acks } from "./acks.ts";
+import { type CallExtras, callMiddleware } from "./calls.ts";
+import { ParlanceError, Status } from "./errors.ts";
+import { EventLog } from "./event-log.ts";
+import { EventQueue } from "./event-queue.ts";
+import type { ClientEvent } from "./events.ts";
+import { Line } from "./line.ts";
+import { type ClientState, Live } from "./live.ts";
+import { type Credentials, type DeviceInit, Login } from "./login.ts";
+import { fetchMissed } from "./missed.ts";
+import type { BackoffOptions } from "./reconnect.ts";
+import { Requests } from "./requests.ts";
+import { type ContentInit, type SendInit, Sends } from "./sends.ts";
+import { createTransport, type Transport } from "./transport.ts";
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** `host:port`, or `https://host:port` for TLS. Not needed with `transport`. */
+  address?: string;
+  credentials: Credentials;
+  /** The device that connects. The server keeps a cursor for each; by default `default`. */
+  device?: DeviceInit;
+  /**
+   * Whether to open a stream for events; by default true. Without it the client
+   * only calls.
+   */
+  stream?: boolean;
+  /** Only these kinds of events; by default all. */
+  eventKinds?: readonly EventKind[];
+  /** The most events the stream replays before it is behind; by default the server's 1,000. */
+  replayLimit?: number;
+  /**
+   * Called with each event, instead of iterating `events()`: the cheapest way to
+   * take many. What it does not throw on counts as taken.
+   */
+  onEvent?: (event: ClientEvent) => void;
+  /**
+   * `auto`: an event is acknowledged when the application asks for the next one,
+   * when `onEvent` returns, or when it closes the client. `manual`: by `ack`.
+   */
+  ack?: "auto" | "manual";
+  /**
+   * What happens when more was missed than the stream replays. `fetch`: the
+   * client reads the messages from the history and goes on live, so that the
+   * application misses none. `event`: it gets `behind`.
+   */
+  onBehind?: "fetch" | "event";
+  /** How long sends and calls are tried again, in milliseconds; by default 30,000. */
+  deadlineMs?: number;
+  /** How long `connect` tries, in milliseconds; by default 10,000. */
+  connectTimeoutMs?: number;
+  /** How many events wait for the application before the client stops reading; by default 1,000. */
+  maxWaitingEvents?: number;
+  backoff?: BackoffOptions;
+  /** Connections to share with other clients; by default the client has its own. */
+  transport?: Transport;
+  channelCredentials?: ChannelCredentials;
+  channelOptions?: ChannelOptions;
+}
+
+/** What a client has met with so far. */
+export interface ClientStats {
+  /** Events that were dropped because the application already had them. */
+  repeats: number;
+  /** Times events were missing and were read again. */
+  gaps: number;
+  /** Streams opened after the first. */
+  reconnects: number;
+}
+
+type TypedClient<Service extends Parameters<typeof toDefinition>[0]> = Client<RpcDefinition<Service>, CallExtras>;
+
+/**
+ * Connects a user.
+ *
+ * @returns a client whose stream is open, if it was to have one
+ * @throws ParlanceError when the user may not log in, or when there was no
+ *   server within `connectTimeoutMs`
+ */
+export async function connect(options: ConnectOptions): Promise<ParlanceClient> {
+  const client = new ParlanceClient(options);
+  try {
+    await client.start();
+    return client;
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+/** A connected user. Made by `connect`. */
+export class ParlanceClient {
+  /** The rpcs of `ChatService`; for sends and events there are better ways. */
+  readonly chat: TypedClient<typeof ChatService>;
+  /** The rpcs of `GroupService`. */
+  readonly groups: TypedClient<typeof GroupService>;
+  /** The rpcs of `ConversationService`. */
+  readonly conversations: TypedClient<typeof ConversationService>;
+  /** The rpcs of `MessageService`. */
+  readonly messages: TypedClient<typeof MessageService>;
+  /** The rpcs of `PresenceService`. */
+  readonly presence: TypedClient<typeof PresenceService>;
+
+  readonly #options: ConnectOptions;
+  readonly #line: Line;
+  readonly #login: Login;
+  readonly #closing = new AbortController();
+  readonly #log: EventLog;
+  readonly #requests = new Requests();
+  readonly #sends: Sends;
+  readonly #acks: Acks;
+  readonly #queue: EventQueue;
+  readonly #listeners = new Set<(state: ClientState, error?: ParlanceError) => void>();
+  #live: Live | undefined;
+  #state: ClientState = "connecting";
+  #streams = 0;
+  #watched: string[] = [];
+  #room: (() => void)[] = [];
+  #full = false;
+  #closed: Promise<void> | undefined;
+
+  /** @internal Use `connect`. */
+  constructor(options: ConnectOptions) {
+    this.#options = options;
+    const { address, deadlineMs = 30_000, connectTimeoutMs = 10_000 } = options;
+    if (options.transport === undefined && address === undefined) throw new TypeError("connect needs an address or a transport");
+    this.#line = new Line(options.transport ?? createTransport({ ...options, address: address ?? "" }));
+
+    const settings = { line: this.#line, deadlineMs, attemptMs: 10_000, closed: this.#closing.signal };
+    const loginClient = createClientFactory()
+      .use(callMiddleware(settings))
+      .create(toDefinition(ChatService), this.#line.channel);
+    this.#login = new Login(options.credentials, options.device ?? {}, (request) =>
+      loginClient.login(request, { deadlineMs: this.#state === "connecting" ? connectTimeoutMs : deadlineMs }),
+    );
+
+    const factory = createClientFactory().use(callMiddleware({ ...settings, login: this.#login }));
+    this.chat = factory.create(toDefinition(ChatService), this.#line.channel);
+    this.groups = factory.create(toDefinition(GroupService), this.#line.channel);
+    this.conversations = factory.create(toDefinition(ConversationService), this.#line.channel);
+    this.messages = factory.create(toDefinition(MessageService), this.#line.channel);
+    this.presence = factory.create(toDefinition(PresenceService), this.#line.channel);
+
+    this.#log = new EventLog({ gapless: options.eventKinds === undefined });
+    this.#acks = new Acks({ send: (cursor) => this.#requests.tell({ case: "ack", value: { cursor } }) });
+    this.#queue = new EventQueue(options.maxWaitingEvents ?? 1_000, {
+      onDone: (event) => this.#onDone(event),
+      onRoom: () => this.#onRoom(),
+    });
+    this.#sends = new Sends({
+      requests: this.#requests,
+      streaming: () => this.#live !== undefined && !this.#full,
+      sendDirect: (request, extras) => this.chat.sendDirect(request, extras),
+      sendGroup: (request, extras) => this.chat.sendGroup(request, extras),
+      deadlineMs,
+      closed: this.#closing.signal,
+    });
+  }
+
+  /** @internal Logs in and opens the stream. */
+  async start(): Promise<void> {
+    await this.#login.token();
+    if (this.#options.stream === false) {
+      this.#setState("live");
+      return;
+    }
+    const { eventKinds, replayLimit, onBehind = "fetch" } = this.#options;
+    const live = new Live({
+      line: this.#line,
+      login: this.#login,
+      log: this.#log,
+      requests: this.#requests,
+      open: {
+        ...(eventKinds === undefined ? {} : { eventKinds: [...eventKinds] }),
+        ...(replayLimit === undefined ? {} : { replayLimit }),
+      },
+      backoff: this.#options.backoff,
+      show: (event) => this.#show(event),
+      hasRoom: () => !this.#full,
+      fetchMissed: onBehind === "fetch" ? (behind, opened) => this.#fetchMissed(behind, opened) : undefined,
+      onState: (state, error) => this.#onLive(state, error),
+    });
+    this.#live = live;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        stopListening();
+        reject(new ParlanceError(Status.UNAVAILABLE, `no stream from ${this.#line.address} in time`));
+      }, this.#options.connectTimeoutMs ?? 10_000);
+      const stopListening = this.onState((state, error) => {
+        if (state !== "live" && state !== "closed") return;
+        clearTimeout(timer);
+        stopListening();
+        if (state === "live") resolve();
+        else reject(error ?? new ParlanceError(Status.CANCELLED, "the client was closed"));
+      });
+      live.start();
+    });
+  }
+
+  /** The user's id, as the server knows it. */
+  get userId(): string {
+    return this.#login.current?.userId ?? "";
+  }
+
+  /** What the server allows. */
+  get limits(): Limits {
+    return this.#login.current?.limits ?? create(LimitsSchema);
+  }
+
+  /** Whether events come. Without a stream a client is `live` until it is closed. */
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** What the client has met with so far. */
+  get stats(): ClientStats {
+    return { repeats: this.#log.repeats, gaps: this.#log.gaps, reconnects: Math.max(0, this.#streams - 1) };
+  }
+
+  /**
+   * Calls a listener at each change of `state`; with `closed` comes the error
+   * that ended the client, if one did.
+   *
+   * @returns what to call to hear no more
+   */
+  onState(listener: (state: ClientState, error?: ParlanceError) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * The events, each once, those of a conversation in the order of seq. There is
+   * one iteration: every call returns the same. It ends when the client is
+   * closed, and throws when the server says to stay away.
+   */
+  events(): AsyncIterableIterator<ClientEvent, undefined> {
+    if (this.#options.onEvent) throw new TypeError("the events of this client go to onEvent");
+    return this.#queue;
+  }
+
+  /** Acknowledges everything up to a cursor; for `ack: "manual"`. It leaves within 200 ms. */
+  ack(cursor: Cursor): void {
+    this.#acks.add(cursor);
+  }
+
+  /** Sends a message to a user; see `Sends.send`. */
+  sendDirect(recipientId: string, content: ContentInit, options?: SendInit): Promise<SendResult> {
+    return this.#sends.send({ recipientId }, content, options);
+  }
+
+  /** Sends a message to a group; see `Sends.send`. */
+  sendGroup(groupId: string, content: ContentInit, options?: SendInit): Promise<SendResult> {
+    return this.#sends.send({ groupId }, content, options);
+  }
+
+  /** Tells others that the user types, or no longer does. Nothing happens while there is no stream. */
+  setTyping(target: { recipientId: string } | { groupId: string }, typing: boolean): void {
+    const where: MessageInitShape<typeof SetTypingRequestSchema>["target"] =
+      "groupId" in target ? { case: "groupId", value: target.groupId } : { case: "recipientId", value: target.recipientId };
+    this.#requests.tell({ case: "setTyping", value: { target: where, typing } });
+  }
+
+  /**
+   * Has `presence` events come for these users, in place of those before; also
+   * on later streams of this client.
+   *
+   * @throws ParlanceError when the server refuses
+   */
+  async watchPresence(userIds: readonly string[]): Promise<void> {
+    this.#watched = [...userIds];
+    await this.#requests.ask({ case: "watchPresence", value: { userIds: this.#watched } });
+  }
+
+  /** Marks a conversation as read up to a seq and returns it as it is then. */
+  async markRead(conversationId: string, upToSeq: bigint): Promise<Conversation> {
+    const { conversation } = await this.conversations.markRead({ conversationId, upToSeq });
+    if (conversation === undefined) throw new ParlanceError(Status.INTERNAL, "the server answered without a conversation");
+    return conversation;
+  }
+
+  /**
+   * Acknowledges what the application took, ends the stream and closes the
+   * connection. Calls under way fail. Never rejects.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** As `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const last = this.#queue.lastTaken;
+    if (last !== undefined) this.#onDone(last);
+    this.#queue.end();
+    await this.#ackLast();
+    this.#closing.abort();
+    this.#requests.fail(new ParlanceError(Status.CANCELLED, "the client was closed"));
+    await this.#live?.close();
+    this.#line.close();
+    this.#setState("closed");
+  }
+
+  /** Sees to it that the last acknowledgement arrives, if the server is there. */
+  async #ackLast(): Promise<void> {
+    const cursor = this.#acks.takeLatest();
+    if (cursor === undefined || this.#requests.session === undefined) return;
+    await this.#requests.ask({ case: "ack", value: { cursor } }, Date.now() + 2_000).catch(() => {
+      // What was not acknowledged comes again.
+    });
+  }
+
+  #onLive(state: ClientState, error?: ParlanceError): void {
+    if (state === "live") {
+      if (++this.#streams > 1 && this.#watched.length > 0) {
+        this.#requests.tell({ case: "watchPresence", value: { userIds: this.#watched } });
+      }
+      this.#acks.flush();
+    }
+    if (state === "closed") {
+      this.#queue.end(error);
+      if (error !== undefined) this.#requests.fail(error);
+    }
+    this.#setState(state, error);
+    if (error !== undefined) void this.close();
+  }
+
+  #setState(state: ClientState, error?: ParlanceError): void {
+    if (state === this.#state || this.#state === "closed") return;
+    // Until the first stream is open, all tries are one.
+    if (this.#state === "connecting" && state === "reconnecting") return;
+    this.#state = state;
+    for (const listener of [...this.#listeners]) listener(state, error);
+  }
+
+  #show(event: ClientEvent): void {
+    if (this.#closed !== undefined) return;
+    if (event.case === "reset") this.#acks.takeLatest();
+    if (this.#options.onEvent === undefined) {
+      if (!this.#queue.push(event)) this.#full = true;
+      return;
+    }
+    this.#options.onEvent(event);
+    this.#onDone(event);
+  }
+
+  #onDone(event: ClientEvent): void {
+    if (event.cursor !== undefined && this.#options.ack !== "manual") this.#acks.add(event.cursor);
+  }
+
+  #onRoom(): void {
+    this.#full = false;
+    for (const resolve of this.#room.splice(0)) resolve();
+    this.#live?.makeRoom();
+  }
+
+  async #fetchMissed(behind: Behind, opened: Opened): Promise<void> {
+    await fetchMissed(
+      behind,
+      this.#log,
+      (request) => this.messages.listMessages(request),
+      // A device that was here before may have acknowledged less than the user
+      // has read elsewhere; a new one starts with what is unread.
+      async (conversationId) => (opened.resumed ? 0n : (await this.markRead(conversationId, 0n)).readSeq),
+      (message) => {
+        this.#show({ case: "message", value: message, cursor: undefined });
+        return this.#full ? new Promise((resolve) => this.#room.push(resolve)) : undefined;
+      },
+    );
+    const { cursor } = behind;
+    this.#show({ case: "caughtUp", value: create(CaughtUpSchema, cursor ? { cursor } : {}), cursor });
+  }
+}

@@ -1,0 +1,30 @@
+import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
+import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+
+/** The cases of `ServerEvent` that are events of a conversation's log. */
+export type LogCase = "message" | "membershipChanged" | "groupChanged";
+
+/** The cases of `ServerEvent` that an application is shown. */
+export type ShownCase = LogCase | "receipt" | "typing" | "presence" | "caughtUp" | "behind";
+
+/**
+ * The server's log is another one now, as after restoring a backup: what the
+ * application keeps of earlier events may not be in it. The client starts anew
+ * with the user's unread messages.
+ */
+export interface Reset {
+  /** The epoch of the log before. */
+  formerEpoch: string;
+}
+
+type Shown<E> = E extends { case: ShownCase } ? E & { cursor: Cursor | undefined } : never;
+
+/**
+ * What an application gets, told apart by `case`.
+ *
+ * `cursor` is what to give to `client.ack` once the event is safe; it is set in
+ * log events that came over the stream and in `caughtUp`. A message that was
+ * read from the history after `behind` has none: the `caughtUp` behind them
+ * stands for all.
+ */
+export type ClientEvent = Shown<ServerEvent["event"]> | { case: "reset"; value: Reset; cursor: undefined };

@@ -1,0 +1,296 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
+import { type Behind, CloseReason, type OpenSchema, type Opened, type ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
+import { ErrorReason, isTransport, ParlanceError, Status } from "./errors.ts";
+import type { EventLog } from "./event-log.ts";
+import type { ClientEvent, ShownCase } from "./events.ts";
+import type { Line } from "./line.ts";
+import type { Login } from "./login.ts";
+import { Backoff, type BackoffOptions } from "./reconnect.ts";
+import type { Requests } from "./requests.ts";
+import { Session, type SessionEnd } from "./session.ts";
+import { millis, sleep } from "./time.ts";
+import type { Connection } from "./transport.ts";
+
+/** Whether a client gets events: `live` while a stream is open, `closed` for good. */
+export type ClientState = "connecting" | "live" | "reconnecting" | "closed";
+
+/** What `Live` needs of the client. */
+export interface LiveOptions {
+  line: Line;
+  login: Login;
+  log: EventLog;
+  requests: Requests;
+  /** How to open each stream, beside where to go on. */
+  open: MessageInitShape<typeof OpenSchema>;
+  backoff: BackoffOptions | undefined;
+  /** Shows an event to the application. */
+  show: (event: ClientEvent) => void;
+  /** Whether the application takes more for now. If not, `Live.makeRoom` is called once it does. */
+  hasRoom: () => boolean;
+  /** Reads what was missed from the history, showing it; undefined to show `behind` itself. */
+  fetchMissed: ((behind: Behind, opened: Opened) => Promise<void>) | undefined;
+  onState: (state: ClientState, error?: ParlanceError) => void;
+}
+
+/** A stream that lived this long was a good one: the next wait starts small again. */
+const goodStreamMs = 5_000;
+/** How long a client that closes waits for the server to end its stream. */
+const endMs = 1_000;
+
+/**
+ * Keeps a stream open: opens the next when one ends, after the cursor the
+ * client has got to, until it is closed or the server says to stay away.
+ */
+export class Live {
+  readonly #options: LiveOptions;
+  readonly #backoff: Backoff;
+  readonly #stop = new AbortController();
+  #session: Session | undefined;
+  #connection: Connection | undefined;
+  #opened: Opened | undefined;
+  /** When to open the next stream at the earliest, in milliseconds since 1970. */
+  #notBefore = 0;
+  /** What came while the history is being read, for afterwards. */
+  #held: ServerEvent[] | undefined;
+  #refusals = 0;
+  #done: Promise<void> | undefined;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(options.backoff);
+  }
+
+  /** Starts, and never rejects. */
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  /** Reads on: the application takes events again. */
+  makeRoom(): void {
+    if (this.#held === undefined) this.#session?.resume();
+  }
+
+  /** Ends the stream cleanly and opens none any more. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#session?.resume();
+    this.#session?.halfClose();
+    const late = setTimeout(() => this.#session?.fail(new ParlanceError(Status.CANCELLED, "the client was closed")), endMs);
+    await this.#done;
+    clearTimeout(late);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      let end: SessionEnd;
+      let token: string | undefined;
+      try {
+        token = await this.#options.login.token();
+        if (this.#stop.signal.aborted) break;
+        end = await this.#live(token);
+      } catch (error) {
+        if (!(error instanceof ParlanceError)) throw error;
+        end = { closed: undefined, error, openMs: undefined };
+      }
+      this.#session = undefined;
+      this.#options.requests.endStream();
+      if (this.#stop.signal.aborted) break;
+
+      const fatal = this.#judge(end, token);
+      if (fatal !== undefined) {
+        this.#options.onState("closed", fatal);
+        return;
+      }
+      if (end.error !== undefined && isTransport(end.error) && this.#connection) this.#options.line.renew(this.#connection);
+      this.#options.onState("reconnecting");
+      if ((end.openMs ?? 0) >= goodStreamMs) this.#backoff.reset();
+      const askedMs = millis(end.closed?.retryAfter) ?? end.error?.retryAfterMs ?? 0;
+      await sleep(this.#backoff.next(Math.max(askedMs, this.#notBefore - Date.now())), this.#stop.signal);
+    }
+    this.#options.onState("closed");
+  }
+
+  /** Lives one stream to its end. */
+  #live(token: string): Promise<SessionEnd> {
+    const { line, log, open, requests } = this.#options;
+    log.startStream();
+    this.#held = undefined;
+    this.#connection = line.connection;
+    const from =
+      log.epoch === "" ? open : { ...open, resumeFrom: { epoch: log.epoch, position: BigInt(log.resumePosition) } };
+    return new Promise((resolve) => {
+      const session = new Session({
+        connection: this.#connection as Connection,
+        token,
+        open: from,
+        handler: {
+          onOpened: (opened) => this.#onOpened(session, opened),
+          onEvent: (event) => this.#onEvent(session, event),
+          onReply: (event) => requests.answer(event),
+          onEnd: resolve,
+        },
+      });
+      this.#session = session;
+    });
+  }
+
+  #onOpened(session: Session, opened: Opened): void {
+    this.#refusals = 0;
+    this.#opened = opened;
+    if (opened.cursor) this.#options.log.moveTo(opened.cursor.epoch, Number(opened.cursor.position));
+    if (this.#options.hasRoom()) this.#options.requests.startStream(session);
+    else session.pause();
+    this.#options.onState("live");
+  }
+
+  #onEvent(session: Session, event: ServerEvent): void {
+    if (session !== this.#session) return;
+    if (this.#held !== undefined) {
+      this.#held.push(event);
+      return;
+    }
+    const { log } = this.#options;
+    switch (event.event.case) {
+      case "message":
+      case "membershipChanged":
+      case "groupChanged": {
+        const { cursor } = event;
+        const { conversationId, seq } = event.event.value;
+        if (cursor === undefined) return;
+        const verdict = log.take(conversationId, Number(seq), Number(cursor.position), this.#enters(event));
+        if (verdict === "new") this.#show(session, event.event, cursor);
+        else if (verdict === "gap") session.fail(gapError);
+        return;
+      }
+      case "caughtUp": {
+        const { cursor } = event.event.value;
+        if (cursor) log.moveTo(cursor.epoch, Number(cursor.position));
+        this.#show(session, event.event, cursor);
+        return;
+      }
+      case "behind":
+        this.#onBehind(session, event.event.value);
+        return;
+      case "drain":
+        this.#onDrain(session, millis(event.event.value.reconnectAfter) ?? 0);
+        return;
+      case "receipt":
+      case "typing":
+      case "presence":
+        this.#show(session, event.event, undefined);
+    }
+  }
+
+  #show(session: Session, { case: name, value }: { case: ShownCase; value: unknown }, cursor: Cursor | undefined): void {
+    this.#options.show({ case: name, value, cursor } as ClientEvent);
+    if (this.#options.hasRoom() || !session.usable) return;
+    session.pause();
+    this.#options.requests.abandon();
+  }
+
+  /** Whether the event makes this client's user a member. */
+  #enters(event: ServerEvent): boolean {
+    if (event.event.case !== "membershipChanged") return false;
+    const { change, members } = event.event.value;
+    if (change !== MembershipChange.JOINED && change !== MembershipChange.ADDED) return false;
+    const userId = this.#options.login.current?.userId;
+    return members.some((member) => member.userId === userId);
+  }
+
+  /** Reads the history before anything that follows on the stream. */
+  #onBehind(session: Session, behind: Behind): void {
+    const { fetchMissed, log } = this.#options;
+    const { cursor, lastSeqs } = behind;
+    const skip = () => {
+      for (const [conversationId, seq] of Object.entries(lastSeqs)) log.skipTo(conversationId, Number(seq), Number(cursor?.position ?? 0));
+      if (cursor) log.moveTo(cursor.epoch, Number(cursor.position));
+    };
+    if (fetchMissed === undefined || this.#opened === undefined) {
+      skip();
+      this.#show(session, { case: "behind", value: behind }, cursor);
+      return;
+    }
+    this.#held = [];
+    session.pause();
+    this.#options.requests.abandon();
+    fetchMissed(behind, this.#opened).then(
+      () => {
+        if (session !== this.#session) return;
+        skip();
+        this.#release(session);
+      },
+      (error: unknown) => {
+        // The cursor has not moved: the next stream is told the same again.
+        session.fail(error instanceof ParlanceError ? error : new ParlanceError(Status.UNKNOWN, String(error), { cause: error }));
+      },
+    );
+  }
+
+  #release(session: Session): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const event of held) this.#onEvent(session, event);
+    if (this.#held === undefined && this.#options.hasRoom()) session.resume();
+  }
+
+  /** Leaves a server that is about to stop: unary calls at once, the stream when told to. */
+  #onDrain(session: Session, afterMs: number): void {
+    this.#notBefore = Date.now() + afterMs;
+    if (this.#connection) this.#options.line.renew(this.#connection);
+    void sleep(afterMs, this.#stop.signal).then(() => session.halfClose());
+  }
+
+  /** Returns the error to end with, or undefined when another stream is to be opened. */
+  #judge({ closed, error }: SessionEnd, token: string | undefined): ParlanceError | undefined {
+    switch (closed?.reason) {
+      case CloseReason.REPLACED:
+        return new ParlanceError(Status.ABORTED, "another stream of this device took the place of this one", {
+          reason: ErrorReason.SESSION_REPLACED,
+        });
+      case CloseReason.LOGGED_OUT:
+        return new ParlanceError(Status.UNAUTHENTICATED, "the session was logged out", { reason: ErrorReason.SESSION_LOGGED_OUT });
+      case CloseReason.TOKEN_EXPIRED:
+        if (token !== undefined) this.#options.login.refuse(token);
+        return undefined;
+      case CloseReason.UNSPECIFIED:
+        if (closed?.retryAfter === undefined) return error ?? new ParlanceError(Status.ABORTED, "the server ended the stream");
+        return undefined;
+    }
+    if (error === undefined) return undefined;
+    switch (error.reason) {
+      case ErrorReason.CURSOR_OF_ANOTHER_EPOCH:
+      case ErrorReason.CURSOR_IN_FUTURE:
+        this.#reset();
+        return undefined;
+      case ErrorReason.SESSION_LOGGED_OUT:
+      case ErrorReason.SESSION_REPLACED:
+        return error;
+    }
+    switch (error.code) {
+      case Status.UNAUTHENTICATED:
+        // Once may be a token that got old; twice is a user who may not in.
+        if (token === undefined || ++this.#refusals > 1) return error;
+        this.#options.login.refuse(token);
+        return undefined;
+      case Status.INVALID_ARGUMENT:
+      case Status.PERMISSION_DENIED:
+      case Status.FAILED_PRECONDITION:
+      case Status.UNIMPLEMENTED:
+      case Status.NOT_FOUND:
+        return error;
+      default:
+        return undefined;
+    }
+  }
+
+  #reset(): void {
+    const { log, show } = this.#options;
+    const formerEpoch = log.epoch;
+    log.reset();
+    show({ case: "reset", value: { formerEpoch }, cursor: undefined });
+  }
+}
+
+const gapError = new ParlanceError(Status.DATA_LOSS, "events are missing");

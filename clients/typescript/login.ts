@@ -1,0 +1,73 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { LoginRequestSchema, LoginResponse } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { DeviceSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+import { epochMillis } from "./time.ts";
+
+/** What proves who the user is. */
+export type Credentials =
+  /** Any user id, where the server runs in `dev` mode. */
+  | { devUserId: string }
+  /** A token of the host application. */
+  | { token: string }
+  /** Asked for a token of the host application at every login. */
+  | { getToken: () => string | Promise<string> };
+
+/** What the client runs on; see the proto's `Device`. */
+export type DeviceInit = MessageInitShape<typeof DeviceSchema>;
+
+/** Calls the rpc `Login`. Rejects with a `ParlanceError`. */
+export type CallLogin = (request: MessageInitShape<typeof LoginRequestSchema>) => Promise<LoginResponse>;
+
+/** A token is exchanged this long before it expires. */
+const renewBeforeMs = 10_000;
+
+/** Keeps a session token, and gets another when it expires or is refused. */
+export class Login {
+  readonly #credentials: Credentials;
+  readonly #device: DeviceInit;
+  readonly #call: CallLogin;
+  #under: Promise<LoginResponse> | undefined;
+  #current: LoginResponse | undefined;
+
+  constructor(credentials: Credentials, device: DeviceInit, call: CallLogin) {
+    this.#credentials = credentials;
+    this.#device = device;
+    this.#call = call;
+  }
+
+  /** The answer to the last login, if there was one. */
+  get current(): LoginResponse | undefined {
+    return this.#current;
+  }
+
+  /** Returns a session token, after a login if need be. Callers that come together share one login. */
+  async token(): Promise<string> {
+    const current = this.#current;
+    if (current !== undefined) {
+      const expireMs = epochMillis(current.expireTime);
+      if (expireMs === undefined || expireMs - renewBeforeMs > Date.now()) return current.sessionToken;
+    }
+    this.#under ??= this.#login().finally(() => {
+      this.#under = undefined;
+    });
+    return (await this.#under).sessionToken;
+  }
+
+  /** Gives up a token that the server refused. One that was already replaced is left alone. */
+  refuse(token: string): void {
+    if (this.#current?.sessionToken === token) this.#current = undefined;
+  }
+
+  async #login(): Promise<LoginResponse> {
+    const response = await this.#call({ credential: await this.#credential(), device: this.#device });
+    this.#current = response;
+    return response;
+  }
+
+  async #credential(): Promise<NonNullable<MessageInitShape<typeof LoginRequestSchema>["credential"]>> {
+    const credentials = this.#credentials;
+    if ("devUserId" in credentials) return { case: "devUserId", value: credentials.devUserId };
+    const token = "token" in credentials ? credentials.token : await credentials.getToken();
+    return { case: "token", value: token };
+  }
+}

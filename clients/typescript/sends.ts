@@ -1,0 +1,108 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { v7 as uuidv7 } from "uuid";
+import type { ContentSchema, SendOptionsSchema } from "../../gen/parlance/chat/v1/content_pb.js";
+import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
+import type { CallExtras } from "./calls.ts";
+import { isTransient, ParlanceError, Status } from "./errors.ts";
+import { Backoff } from "./reconnect.ts";
+import type { RequestInit, Requests } from "./requests.ts";
+import { sleep } from "./time.ts";
+
+/** What a message says: a text, or any `Content`. */
+export type ContentInit = string | MessageInitShape<typeof ContentSchema>;
+
+/** What a sender may say about a message beside its content, and about the send. */
+export interface SendInit extends Omit<MessageInitShape<typeof SendOptionsSchema>, "$typeName"> {
+  /**
+   * The sender's own id for the message, for programs that repeat sends after
+   * a restart. By default a new UUIDv7.
+   */
+  clientMessageId?: string;
+  /** How long to try, in milliseconds. By default what `connect` was told. */
+  deadlineMs?: number;
+}
+
+/** Where a message goes. */
+export type Target = { recipientId: string } | { groupId: string };
+
+/** What sends need of the client. */
+export interface SendsOptions {
+  requests: Requests;
+  /** Whether a stream is open or about to be. */
+  streaming: () => boolean;
+  sendDirect: UnarySend<"sendDirect">;
+  sendGroup: UnarySend<"sendGroup">;
+  deadlineMs: number;
+  closed: AbortSignal;
+}
+
+type SendRequest<Case extends "sendDirect" | "sendGroup"> = Extract<RequestInit, { case: Case }>["value"];
+type UnarySend<Case extends "sendDirect" | "sendGroup"> = (
+  request: SendRequest<Case>,
+  options: CallExtras,
+) => Promise<{ result?: SendResult | undefined }>;
+
+/**
+ * Sends messages, each with one effect however often it has to be tried: over
+ * the stream while there is one, else as unary calls.
+ */
+export class Sends {
+  readonly #options: SendsOptions;
+
+  constructor(options: SendsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends a message and resolves once it is on stable storage.
+   *
+   * @throws ParlanceError when it is refused, or when there was no answer
+   *   before the deadline: then it may or may not have been sent
+   */
+  async send(target: Target, content: ContentInit, init: SendInit = {}): Promise<SendResult> {
+    const { clientMessageId = uuidv7(), deadlineMs = this.#options.deadlineMs, ...options } = init;
+    const common = {
+      content: typeof content === "string" ? { kind: { case: "text" as const, value: { body: content } } } : content,
+      clientMessageId,
+      options,
+    };
+    const request: Extract<RequestInit, { case: "sendDirect" | "sendGroup" }> =
+      "recipientId" in target
+        ? { case: "sendDirect", value: { recipientId: target.recipientId, ...common } }
+        : { case: "sendGroup", value: { groupId: target.groupId, ...common } };
+
+    const deadline = Date.now() + deadlineMs;
+    let backoff: Backoff | undefined;
+    while (true) {
+      try {
+        const result = this.#options.streaming() ? await this.#overStream(request, deadline) : undefined;
+        if (result !== undefined) return result;
+        const remainingMs = deadline - Date.now();
+        if (remainingMs > 0) return await this.#unary(request, remainingMs);
+      } catch (error) {
+        if (!(error instanceof ParlanceError) || !isTransient(error) || this.#options.closed.aborted) throw error;
+        backoff ??= new Backoff();
+        const waitMs = backoff.next(error.retryAfterMs);
+        if (Date.now() + waitMs >= deadline) throw error;
+        await sleep(waitMs, this.#options.closed);
+        continue;
+      }
+      throw new ParlanceError(Status.DEADLINE_EXCEEDED, `no answer within ${deadlineMs} ms; the message may have been sent`);
+    }
+  }
+
+  async #overStream(request: RequestInit, deadline: number): Promise<SendResult | undefined> {
+    const event = await this.#options.requests.ask(request, deadline);
+    if (event === undefined || event.event.case === "sent") return event?.event.value as SendResult | undefined;
+    throw new ParlanceError(Status.INTERNAL, `the server answered a send with ${event.event.case}`);
+  }
+
+  async #unary(request: Extract<RequestInit, { case: "sendDirect" | "sendGroup" }>, deadlineMs: number): Promise<SendResult> {
+    const { result } =
+      request.case === "sendDirect"
+        ? await this.#options.sendDirect(request.value, { deadlineMs })
+        : await this.#options.sendGroup(request.value, { deadlineMs });
+    if (result === undefined) throw new ParlanceError(Status.INTERNAL, "the server answered a send without a result");
+    return result;
+  }
+}

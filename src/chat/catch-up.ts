@@ -1,0 +1,33 @@
+import type { Store } from "../store/store.ts";
+import { cursorAt, encodeEvent } from "./frames.ts";
+import type { LogFramer } from "./log-frame.ts";
+import type { Session } from "./session.ts";
+
+/** The most events, and bytes of bodies, of one page. */
+const pageEvents = 256;
+const pageBytes = 262_144;
+
+/** Reads the next page of the log for a session that is behind. */
+export type CatchUp = (session: Session) => Promise<void>;
+
+/**
+ * Makes the reader of the log for sessions that are behind: fresh ones, those
+ * that were away, and those whose outbox overflowed are all the same case.
+ *
+ * It reads a page after what the session has. Live events that arrive
+ * meanwhile are noted by the session; when the page is the last, those above it
+ * follow and the session is live. So nothing falls between log and feed, and
+ * nothing comes twice.
+ */
+export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
+  return async (session) => {
+    session.beginRead();
+    const page = await store.readMissed(session.caller.userId, session.through, pageEvents, pageBytes);
+    for (const event of page.events) session.pushRead(event.kind, frame(event), event.position);
+    if (session.endRead(page.through, page.more)) {
+      session.announceCaughtUp(() =>
+        encodeEvent({ case: "caughtUp", value: { cursor: cursorAt(store.epoch, session.through) } }),
+      );
+    }
+  };
+}

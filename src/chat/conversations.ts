@@ -1,0 +1,99 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
+import {
+  type Conversation,
+  ConversationSchema,
+  ReceiptKind,
+} from "../../gen/parlance/chat/v1/conversation_pb.js";
+import type {
+  ListConversationsRequest,
+  MarkReadRequest,
+} from "../../gen/parlance/chat/v1/conversation_service_pb.js";
+import { type Bus, EphemeralKind, subjects } from "../bus/bus.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import type { ConversationRecord, Store } from "../store/store.ts";
+import type { Caller } from "./caller.ts";
+import { encodeEvent } from "./frames.ts";
+import { parseConversationId, peerOf } from "./ids.ts";
+import { decodeMessage } from "./messages-codec.ts";
+import type { PageTokens } from "./page-tokens.ts";
+
+const defaultPageSize = 50;
+
+/** The caller's conversations and what they have read: the methods of `ConversationService`. */
+export class Conversations {
+  readonly #store: Store;
+  readonly #bus: Bus;
+  readonly #pages: PageTokens;
+
+  constructor(store: Store, bus: Bus, pages: PageTokens) {
+    this.#store = store;
+    this.#bus = bus;
+    this.#pages = pages;
+  }
+
+  async listConversations({ unreadOnly, pageSize, pageToken }: ListConversationsRequest, { userId }: Caller) {
+    const scope = ["ListConversations", userId, String(unreadOnly)];
+    const before = Number(this.#pages.read(scope, pageToken) ?? Number.MAX_SAFE_INTEGER);
+    const limit = pageSize || defaultPageSize;
+    const records = await this.#store.listConversations(userId, before, unreadOnly, limit + 1);
+    const page = records.slice(0, limit);
+    return {
+      conversations: page.map((record) => this.#message(record, userId)),
+      nextPageToken: records.length > limit ? this.#pages.make(scope, String(page.at(-1)?.lastPosition)) : "",
+    };
+  }
+
+  async markRead({ conversationId, upToSeq }: MarkReadRequest, { userId }: Caller) {
+    const rose = await this.#store.markRead(userId, conversationId, Number(upToSeq));
+    if (rose) this.#publishReceipt(conversationId, userId, upToSeq);
+    const record = await this.#store.getConversation(userId, conversationId);
+    if (record === undefined) throw conversationNotFound();
+    return { conversation: this.#message(record, userId) };
+  }
+
+  /** Tells the reader's other devices and, in a direct conversation, the other user. */
+  #publishReceipt(conversationId: string, userId: string, upToSeq: bigint): void {
+    const frame = encodeEvent({
+      case: "receipt",
+      value: { conversationId, userId, kind: ReceiptKind.READ, upToSeq, receiptTime: timestampNow() },
+    });
+    const target = parseConversationId(conversationId);
+    const readers = target?.kind === "direct" ? target.userIds : [userId];
+    for (const id of readers) {
+      this.#bus.publish(subjects.user(id), {
+        type: "ephemeral",
+        kind: EphemeralKind.RECEIPT,
+        target: "user",
+        id,
+        frame,
+      });
+    }
+  }
+
+  #message(record: ConversationRecord, userId: string): Conversation {
+    const { conversationId, lastMessage } = record;
+    const target = parseConversationId(conversationId);
+    return create(ConversationSchema, {
+      conversationId,
+      ...(target !== undefined && {
+        target:
+          target.kind === "direct"
+            ? { case: "peerUserId", value: peerOf(target, userId) }
+            : { case: "groupId", value: target.groupId },
+      }),
+      lastSeq: BigInt(record.lastSeq),
+      readSeq: BigInt(record.readSeq),
+      unreadCount: record.unreadCount,
+      ...(lastMessage !== undefined && { lastMessage: decodeMessage(lastMessage, this.#store.salt) }),
+    });
+  }
+}
+
+/** The answer for a conversation that does not exist, and for one the caller is not in. */
+export function conversationNotFound(): ChatError {
+  return new ChatError(
+    ErrorReason.CONVERSATION_NOT_FOUND,
+    "there is no such conversation, or you are not in it",
+  );
+}

@@ -1,0 +1,177 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
+import type { LogMessage } from "../bus/bus.ts";
+import { EventKind, type Store } from "../store/store.ts";
+import type { Hub } from "./hub.ts";
+import { directConversationId, groupConversationId, parseConversationId } from "./ids.ts";
+import type { LogFramer } from "./log-frame.ts";
+import type { Logger } from "./logger.ts";
+import { logMessage } from "./publisher.ts";
+
+/** The live tail of one conversation on this node. */
+interface Feed {
+  /** The seq of the last event delivered. */
+  lastSeq: number;
+  /** While events are missing: what came after them, by seq. */
+  waiting: Map<number, LogMessage> | undefined;
+}
+
+/** The most events that wait for missing ones; more are fetched from the store later. */
+const maxWaiting = 1_000;
+
+/**
+ * Delivers each conversation's events to the sessions concerned, in the order
+ * of seq and each once, whatever the bus does: the next seq is delivered, a
+ * lower one is a repeat, a higher one shows that events are missing, which are
+ * then read from the store.
+ */
+export class Feeds {
+  readonly #store: Store;
+  readonly #frame: LogFramer;
+  readonly #hub: Hub;
+  readonly #log: Logger;
+  readonly #feeds = new Map<string, Feed>();
+  /** With whom connected users have feeds of direct conversations. */
+  readonly #peers = new Map<string, Set<string>>();
+
+  constructor(store: Store, frame: LogFramer, hub: Hub, log: Logger) {
+    this.#store = store;
+    this.#frame = frame;
+    this.#hub = hub;
+    this.#log = log;
+  }
+
+  /** Takes in an event from the bus or from the log's tail. */
+  accept(message: LogMessage): void {
+    const feed = this.#feeds.get(message.conversationId);
+    if (feed === undefined) {
+      if (!this.#concerns(message)) return;
+      this.#remember(message);
+      this.#deliver(message);
+    } else if (feed.waiting !== undefined) {
+      if (message.seq > feed.lastSeq && feed.waiting.size < maxWaiting)
+        feed.waiting.set(message.seq, message);
+    } else if (message.seq === feed.lastSeq + 1) {
+      feed.lastSeq = message.seq;
+      this.#deliver(message);
+    } else if (message.seq > feed.lastSeq) {
+      feed.waiting = new Map([[message.seq, message]]);
+      void this.#fetchMissing(message.conversationId, feed);
+    }
+  }
+
+  /** Whether anybody on this node gets the event; one that makes somebody a member always may. */
+  #concerns(message: LogMessage): boolean {
+    if (message.kind === EventKind.MEMBERSHIP) return true;
+    const target = parseConversationId(message.conversationId);
+    if (target?.kind === "group") return this.#hub.sessionsOfGroup(target.groupId).size > 0;
+    return target?.userIds.some((userId) => this.#hub.sessionsOfUser(userId).size > 0) ?? false;
+  }
+
+  /** Forgets a group: nobody on this node is in it any more. */
+  forgetGroup(groupId: string): void {
+    this.#feeds.delete(groupConversationId(groupId));
+  }
+
+  /** Forgets the direct conversations of a user who left this node, unless the other user is still here. */
+  forgetUser(userId: string): void {
+    for (const peerId of this.#peers.get(userId) ?? []) {
+      if (this.#hub.sessionsOfUser(peerId).size > 0) continue;
+      this.#feeds.delete(directConversationId(userId, peerId));
+      this.#peers.get(peerId)?.delete(userId);
+    }
+    this.#peers.delete(userId);
+  }
+
+  #remember(message: LogMessage): void {
+    this.#feeds.set(message.conversationId, { lastSeq: message.seq, waiting: undefined });
+    const target = parseConversationId(message.conversationId);
+    if (target?.kind !== "direct") return;
+    const [first, second] = target.userIds;
+    this.#addPeer(first, second);
+    this.#addPeer(second, first);
+  }
+
+  #addPeer(userId: string, peerId: string): void {
+    if (this.#hub.sessionsOfUser(userId).size === 0) return;
+    const peers = this.#peers.get(userId);
+    if (peers === undefined) this.#peers.set(userId, new Set([peerId]));
+    else peers.add(peerId);
+  }
+
+  async #fetchMissing(conversationId: string, feed: Feed): Promise<void> {
+    try {
+      while (feed.waiting !== undefined && feed.waiting.size > 0) {
+        const next = Math.min(...feed.waiting.keys());
+        const missing = await this.#store.readSeqs(conversationId, {
+          afterSeq: feed.lastSeq,
+          beforeSeq: next,
+          limit: maxWaiting,
+          fromEnd: false,
+          messagesOnly: false,
+        });
+        if (missing.length === 0) feed.lastSeq = Math.max(feed.lastSeq, next - 1);
+        for (const event of missing) {
+          feed.lastSeq = event.seq;
+          this.#deliver(logMessage(event, this.#frame));
+        }
+        for (let message = feed.waiting.get(feed.lastSeq + 1); message !== undefined; ) {
+          feed.waiting.delete(message.seq);
+          feed.lastSeq = message.seq;
+          this.#deliver(message);
+          message = feed.waiting.get(feed.lastSeq + 1);
+        }
+        for (const seq of feed.waiting.keys()) if (seq <= feed.lastSeq) feed.waiting.delete(seq);
+      }
+    } catch (error) {
+      // Forgotten, the feed begins anew with the next event; the tail of the log brings what is missing.
+      this.#log.warn({ conversationId, error }, "missing events could not be read");
+      this.#feeds.delete(conversationId);
+    }
+    feed.waiting = undefined;
+  }
+
+  #deliver(message: LogMessage): void {
+    const target = parseConversationId(message.conversationId);
+    if (target === undefined) return;
+    if (target.kind === "direct") {
+      for (const userId of target.userIds) {
+        for (const session of this.#hub.sessionsOfUser(userId)) session.deliver(message);
+      }
+      return;
+    }
+    // Who gets an event follows from the events before it, so membership changes here, in their order.
+    const change = message.kind === EventKind.MESSAGE ? undefined : changeOf(message);
+    if (change?.joined !== undefined) this.#hub.join(target.groupId, change.joined, message.position);
+    for (const session of this.#hub.sessionsOfGroup(target.groupId)) session.deliver(message);
+    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
+    if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
+  }
+}
+
+/** What an event changes of who is in a group. */
+interface Change {
+  joined?: string[];
+  left?: string[];
+  disbanded?: boolean;
+}
+
+function changeOf(message: LogMessage): Change | undefined {
+  const event: ServerEvent["event"] | undefined = fromBinary(StreamResponseSchema, message.frame).events[0]
+    ?.event;
+  if (event?.case === "groupChanged") return { disbanded: event.value.disbandTime !== undefined };
+  if (event?.case !== "membershipChanged") return undefined;
+  const userIds = event.value.members.map((member) => member.userId);
+  switch (event.value.change) {
+    case MembershipChange.JOINED:
+    case MembershipChange.ADDED:
+      return { joined: userIds };
+    case MembershipChange.LEFT:
+    case MembershipChange.REMOVED:
+      return { left: userIds };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,206 @@
+import { randomUUID } from "node:crypto";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { JoinPolicy, type Member, Role } from "../../gen/parlance/chat/v1/group_pb.js";
+import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { toGroup, toMember } from "../store/group-events.ts";
+import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
+import type { Caller } from "./caller.ts";
+import type { PageTokens } from "./page-tokens.ts";
+
+const defaultPageSize = 100;
+
+/** The fields of `UpdateGroupRequest.group` a mask may name, and how each is taken. */
+const settingOf: Record<
+  string,
+  (group: pb.UpdateGroupRequest["group"] & object, max: number) => Partial<GroupSettings>
+> = {
+  name: (group) => ({ name: group.name }),
+  join_policy: (group) => ({ joinPolicy: policyOf(group.joinPolicy) }),
+  history_for_new_members: (group) => ({ historyForNewMembers: group.historyForNewMembers }),
+  muted: (group) => ({ muted: group.muted }),
+  member_limit: (group, max) => ({ memberLimit: limitOf(group.memberLimit, max) }),
+  attributes: (group) => ({ attributes: group.attributes }),
+};
+
+/** The fields of `UpdateMemberRequest.member` a mask may name, and how each is taken. */
+const memberFieldOf: Record<string, (member: Member) => { role?: StoredRole; mutedUntilMs?: number }> = {
+  role: (member) => ({ role: roleOf(member.role) }),
+  muted_until_time: (member) => ({
+    mutedUntilMs: member.mutedUntilTime === undefined ? 0 : timestampMs(member.mutedUntilTime),
+  }),
+};
+
+/** Creates groups and keeps who belongs to them: the methods of `GroupService`. */
+export class Groups {
+  readonly #store: Store;
+  readonly #pages: PageTokens;
+  readonly #maxMembers: number;
+
+  constructor(store: Store, pages: PageTokens, maxMembers: number) {
+    this.#store = store;
+    this.#pages = pages;
+    this.#maxMembers = maxMembers;
+  }
+
+  async createGroup(request: pb.CreateGroupRequest, { userId }: Caller) {
+    const settings: GroupSettings = {
+      name: request.name,
+      joinPolicy: policyOf(request.joinPolicy),
+      historyForNewMembers: request.historyForNewMembers,
+      muted: false,
+      memberLimit: limitOf(request.memberLimit, this.#maxMembers),
+      attributes: request.attributes,
+    };
+    const memberIds = [...new Set(request.memberIds)].filter((memberId) => memberId !== userId);
+    const { group } = await this.#store.createGroup(
+      request.groupId || randomUUID(),
+      userId,
+      settings,
+      memberIds,
+    );
+    return { group: toGroup(group) };
+  }
+
+  async getGroup({ groupId }: pb.GetGroupRequest, { userId }: Caller) {
+    const [group, member] = await Promise.all([
+      this.#store.getGroup(groupId),
+      this.#store.getMember(groupId, userId),
+    ]);
+    if (group === undefined || (member === undefined && group.joinPolicy !== JoinPolicy.OPEN))
+      throw groupNotFound();
+    return { group: toGroup(group), ...(member !== undefined && { me: toMember(member) }) };
+  }
+
+  async updateGroup({ group, updateMask }: pb.UpdateGroupRequest, { userId }: Caller) {
+    const settings: Partial<GroupSettings> = {};
+    for (const path of masked(updateMask?.paths, settingOf)) {
+      Object.assign(settings, settingOf[path]?.(group as NonNullable<typeof group>, this.#maxMembers));
+    }
+    const change = await this.#store.updateGroup(group?.groupId ?? "", userId, settings);
+    return { group: toGroup(change.group) };
+  }
+
+  async disbandGroup({ groupId }: pb.DisbandGroupRequest, { userId }: Caller) {
+    await this.#store.disbandGroup(groupId, userId);
+    return {};
+  }
+
+  async joinGroup({ groupId }: pb.JoinGroupRequest, { userId }: Caller) {
+    const { members } = await this.#store.joinGroup(groupId, userId);
+    return { member: toMember(members[0] as MemberRecord) };
+  }
+
+  async leaveGroup({ groupId }: pb.LeaveGroupRequest, { userId }: Caller) {
+    await this.#store.leaveGroup(groupId, userId);
+    return {};
+  }
+
+  async addMembers({ groupId, userIds, role }: pb.AddMembersRequest, { userId }: Caller) {
+    const { members } = await this.#store.addMembers(groupId, userId, [...new Set(userIds)], roleOf(role));
+    return { members: members.map(toMember) };
+  }
+
+  async removeMembers({ groupId, userIds }: pb.RemoveMembersRequest, { userId }: Caller) {
+    await this.#store.removeMembers(groupId, userId, [...new Set(userIds)]);
+    return {};
+  }
+
+  async updateMember({ member, updateMask }: pb.UpdateMemberRequest, { userId }: Caller) {
+    const target = member as Member;
+    if (target.role === Role.OWNER && updateMask?.paths.includes("role")) {
+      throw new ChatError(
+        ErrorReason.INVALID_REQUEST,
+        "the role OWNER is given with TransferOwnership only",
+        {
+          violations: [{ field: "member.role", rule: "not_owner", description: "use TransferOwnership" }],
+        },
+      );
+    }
+    let change: { role?: StoredRole; mutedUntilMs?: number } = {};
+    for (const path of masked(updateMask?.paths, memberFieldOf))
+      change = { ...change, ...memberFieldOf[path]?.(target) };
+    const { members } = await this.#store.updateMember(target.groupId, userId, target.userId, change);
+    return { member: toMember(members[0] as MemberRecord) };
+  }
+
+  async transferOwnership({ groupId, newOwnerId }: pb.TransferOwnershipRequest, { userId }: Caller) {
+    const { group } = await this.#store.transferOwnership(groupId, userId, newOwnerId);
+    return { group: toGroup(group) };
+  }
+
+  async listMembers({ groupId, pageSize, pageToken }: pb.ListMembersRequest, { userId }: Caller) {
+    const scope = ["ListMembers", userId, groupId];
+    const after = this.#pages.read(scope, pageToken) ?? "";
+    await this.requireMember(groupId, userId);
+    const limit = pageSize || defaultPageSize;
+    const members = await this.#store.listMembers(groupId, after, limit + 1);
+    const page = members.slice(0, limit);
+    return {
+      members: page.map(toMember),
+      nextPageToken: members.length > limit ? this.#pages.make(scope, page.at(-1)?.userId ?? "") : "",
+    };
+  }
+
+  async listMyGroups({ pageSize, pageToken }: pb.ListMyGroupsRequest, { userId }: Caller) {
+    const scope = ["ListMyGroups", userId];
+    const after = this.#pages.read(scope, pageToken) ?? "";
+    const limit = pageSize || defaultPageSize;
+    const groups = await this.#store.listGroups(userId, after, limit + 1);
+    const page = groups.slice(0, limit);
+    return {
+      groups: page.map((group) => toGroup(group)),
+      nextPageToken: groups.length > limit ? this.#pages.make(scope, page.at(-1)?.groupId ?? "") : "",
+    };
+  }
+
+  /**
+   * Returns a user's membership.
+   *
+   * @throws ChatError GROUP_NOT_FOUND, or NOT_A_MEMBER where anyone may know of the group
+   */
+  async requireMember(groupId: string, userId: string): Promise<MemberRecord> {
+    const member = await this.#store.getMember(groupId, userId);
+    if (member !== undefined) return member;
+    const group = await this.#store.getGroup(groupId);
+    if (group?.joinPolicy === JoinPolicy.OPEN) throw notAMember();
+    throw groupNotFound();
+  }
+}
+
+/** The answer for a group that does not exist, and for one the caller may not know of: not to be told apart. */
+export function groupNotFound(): ChatError {
+  return new ChatError(ErrorReason.GROUP_NOT_FOUND, "there is no such group, or you are not in it");
+}
+
+/** The answer to who is not a member of a group anyone may know of. */
+export function notAMember(): ChatError {
+  return new ChatError(ErrorReason.NOT_A_MEMBER, "you are not a member of this group; join it first");
+}
+
+/** Returns the paths of a mask. @throws ChatError FIELD_NOT_UPDATABLE */
+function masked(paths: readonly string[] | undefined, known: object): readonly string[] {
+  const all = paths ?? [];
+  const wrong = all.filter((path) => !Object.hasOwn(known, path));
+  if (wrong.length === 0 && all.length > 0) return all;
+  const allowed = Object.keys(known).join(", ");
+  throw new ChatError(ErrorReason.FIELD_NOT_UPDATABLE, `update_mask takes one or more of: ${allowed}`, {
+    violations: (wrong.length > 0 ? wrong : [""]).map((path) => ({
+      field: "update_mask",
+      rule: "updatable",
+      description: path === "" ? "must name at least one field" : `${path} cannot be changed this way`,
+    })),
+  });
+}
+
+function policyOf(policy: JoinPolicy): GroupSettings["joinPolicy"] {
+  return policy === JoinPolicy.UNSPECIFIED ? JoinPolicy.INVITE : policy;
+}
+
+function roleOf(role: Role): StoredRole {
+  return role === Role.UNSPECIFIED ? Role.MEMBER : role;
+}
+
+function limitOf(limit: number, max: number): number {
+  return limit > 0 ? Math.min(limit, max) : max;
+}

@@ -1,0 +1,158 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type {
+  GetMessageRequest,
+  ListMessagesRequest,
+} from "../../gen/parlance/chat/v1/message_service_pb.js";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { type Access, EventKind, type LogEvent, type SeqRange, type Store } from "../store/store.ts";
+import type { Caller } from "./caller.ts";
+import { conversationNotFound } from "./conversations.ts";
+import type { Groups } from "./groups.ts";
+import { directConversationId, groupConversationId, parseMessageId } from "./ids.ts";
+import { decodeMessage } from "./messages-codec.ts";
+import type { PageTokens } from "./page-tokens.ts";
+
+const defaultPageSize = 50;
+
+/** What was said: the methods of `MessageService`. */
+export class History {
+  readonly #store: Store;
+  readonly #groups: Groups;
+  readonly #pages: PageTokens;
+
+  constructor(store: Store, groups: Groups, pages: PageTokens) {
+    this.#store = store;
+    this.#groups = groups;
+    this.#pages = pages;
+  }
+
+  async getMessage({ messageId }: GetMessageRequest, { userId }: Caller) {
+    const event = await this.#find(messageId);
+    const access = event && (await this.#store.access(userId, event.conversationId));
+    if (event === undefined || access === undefined || event.seq < access.visibleFromSeq)
+      throw messageNotFound();
+    return { message: decodeMessage(event, this.#store.salt) };
+  }
+
+  async listMessages(request: ListMessagesRequest, { userId }: Caller) {
+    const { conversationId, access } = await this.#open(request, userId);
+    // A direct conversation that nobody has begun is empty, not an error.
+    if (access === undefined) return { messages: [], nextPageToken: "", lastSeq: 0n };
+    const limit = request.pageSize || defaultPageSize;
+    const events =
+      request.aroundMessageId === undefined
+        ? await this.#page(request, userId, conversationId, access, limit)
+        : {
+            page: await this.#around(request.aroundMessageId, conversationId, access, limit),
+            nextPageToken: "",
+          };
+    return {
+      messages: events.page.map((event) => decodeMessage(event, this.#store.salt)),
+      nextPageToken: events.nextPageToken,
+      lastSeq: BigInt(access.lastSeq),
+    };
+  }
+
+  async #open(
+    { target }: ListMessagesRequest,
+    userId: string,
+  ): Promise<{ conversationId: string; access: Access | undefined }> {
+    if (target.case === "groupId") {
+      const conversationId = groupConversationId(target.value);
+      const access = await this.#store.access(userId, conversationId);
+      if (access === undefined) await this.#groups.requireMember(target.value, userId);
+      return { conversationId, access };
+    }
+    const conversationId =
+      target.case === "recipientId" ? directConversationId(userId, target.value) : (target.value ?? "");
+    const access = await this.#store.access(userId, conversationId);
+    if (access === undefined && target.case === "conversationId") throw conversationNotFound();
+    return { conversationId, access };
+  }
+
+  async #page(
+    request: ListMessagesRequest,
+    userId: string,
+    conversationId: string,
+    access: Access,
+    limit: number,
+  ) {
+    const { afterSeq, beforeSeq, afterTime, beforeTime } = request;
+    const bounds = [
+      afterSeq,
+      beforeSeq,
+      afterTime && timestampMs(afterTime),
+      beforeTime && timestampMs(beforeTime),
+    ];
+    const scope = ["ListMessages", userId, conversationId, ...bounds.map(String)];
+    const from = this.#pages.read(scope, request.pageToken);
+
+    const fromEnd =
+      afterSeq === undefined && afterTime === undefined && bounds.some((bound) => bound !== undefined);
+    let low = Math.max(Number(afterSeq ?? 0), access.visibleFromSeq - 1);
+    let high = Math.min(Number(beforeSeq ?? Number.MAX_SAFE_INTEGER), access.lastSeq + 1);
+    if (afterTime !== undefined) {
+      const firstLater = Math.floor(timestampMs(afterTime)) + 1;
+      low = Math.max(low, (await this.#store.seqAtTime(conversationId, firstLater)) - 1);
+    }
+    if (beforeTime !== undefined) {
+      high = Math.min(high, await this.#store.seqAtTime(conversationId, Math.ceil(timestampMs(beforeTime))));
+    }
+    if (from !== undefined && fromEnd) high = Math.min(high, Number(from));
+    else if (from !== undefined) low = Math.max(low, Number(from));
+
+    const events = await this.#read(conversationId, {
+      afterSeq: low,
+      beforeSeq: high,
+      limit: limit + 1,
+      fromEnd,
+    });
+    const more = events.length > limit;
+    const page = !more ? events : fromEnd ? events.slice(1) : events.slice(0, limit);
+    const edge = fromEnd ? page[0] : page.at(-1);
+    return {
+      page,
+      nextPageToken: more && edge !== undefined ? this.#pages.make(scope, String(edge.seq)) : "",
+    };
+  }
+
+  async #around(
+    messageId: string,
+    conversationId: string,
+    access: Access,
+    limit: number,
+  ): Promise<LogEvent[]> {
+    const middle = await this.#find(messageId);
+    if (middle?.conversationId !== conversationId || middle.seq < access.visibleFromSeq)
+      throw messageNotFound();
+    const before = Math.floor((limit - 1) / 2);
+    const low = access.visibleFromSeq - 1;
+    const [older, newer] = await Promise.all([
+      before === 0
+        ? []
+        : this.#read(conversationId, { afterSeq: low, beforeSeq: middle.seq, limit: before, fromEnd: true }),
+      this.#read(conversationId, {
+        afterSeq: middle.seq - 1,
+        beforeSeq: access.lastSeq + 1,
+        limit: limit - before,
+        fromEnd: false,
+      }),
+    ]);
+    return [...older, ...newer];
+  }
+
+  #read(conversationId: string, range: Omit<SeqRange, "messagesOnly">): Promise<LogEvent[]> {
+    return this.#store.readSeqs(conversationId, { ...range, messagesOnly: true });
+  }
+
+  async #find(messageId: string): Promise<LogEvent | undefined> {
+    const key = parseMessageId(messageId, this.#store.salt);
+    if (key === undefined) return undefined;
+    const event = await this.#store.readPosition(key.position);
+    return event?.kind === EventKind.MESSAGE && event.acceptTimeMs === key.acceptTimeMs ? event : undefined;
+  }
+}
+
+function messageNotFound(): ChatError {
+  return new ChatError(ErrorReason.MESSAGE_NOT_FOUND, "there is no such message, or you may not read it");
+}

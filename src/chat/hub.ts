@@ -1,0 +1,205 @@
+import type { Bus, BusHandler } from "../bus/bus.ts";
+import { subjects } from "../bus/bus.ts";
+import type { Store } from "../store/store.ts";
+import type { Session } from "./session.ts";
+
+/** A user who is connected to this node. */
+interface ConnectedUser {
+  readonly userId: string;
+  readonly sessions: Set<Session>;
+  readonly groupIds: Set<string>;
+  /** Resolves once `groupIds` is complete. */
+  loaded: Promise<void>;
+  /** While loading: what live events said of the user's groups, in order. */
+  changes: { groupId: string; member: boolean; position: number }[] | undefined;
+  readonly unsubscribe: () => void;
+}
+
+/** A group with a member who is connected to this node. */
+interface ConnectedGroup {
+  readonly sessions: Set<Session>;
+  readonly unsubscribe: () => void;
+}
+
+/** What the hub tells others. */
+export interface HubEvents {
+  /** Something arrived on a subject the hub subscribes to. */
+  onMessage: BusHandler;
+  /** A user's first session on this node came. */
+  onUserCame: (userId: string) => void;
+  /** A user's last session on this node went. */
+  onUserGone: (userId: string) => void;
+  /** The last session of a group's members on this node went. */
+  onGroupGone: (groupId: string) => void;
+}
+
+const none: ReadonlySet<Session> = new Set();
+
+/**
+ * Knows who is connected to this node: userId → sessions, groupId → sessions.
+ * It subscribes to a user's or a group's subject of the bus exactly while it
+ * has such sessions.
+ *
+ * Which groups a user is in is read once, when their first session comes, and
+ * kept true by the membership events that feeds hand on.
+ */
+export class Hub {
+  readonly #store: Store;
+  readonly #bus: Bus;
+  readonly #events: HubEvents;
+  readonly #users = new Map<string, ConnectedUser>();
+  readonly #groups = new Map<string, ConnectedGroup>();
+  readonly #sessions = new Set<Session>();
+  /** Users whose groups are being read. */
+  readonly #loading = new Set<string>();
+
+  constructor(store: Store, bus: Bus, events: HubEvents) {
+    this.#store = store;
+    this.#bus = bus;
+    this.#events = events;
+  }
+
+  /** All sessions of this node. */
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions;
+  }
+
+  /** How many users are connected to this node. */
+  get userCount(): number {
+    return this.#users.size;
+  }
+
+  /** How many groups have a member connected to this node. */
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+
+  /** Adds a session and resolves once all events of its user's groups reach it. */
+  async add(session: Session): Promise<void> {
+    const { userId } = session.caller;
+    this.#sessions.add(session);
+    let user = this.#users.get(userId);
+    if (user === undefined) {
+      user = {
+        userId,
+        sessions: new Set(),
+        groupIds: new Set(),
+        loaded: Promise.resolve(),
+        changes: [],
+        unsubscribe: this.#bus.subscribe(subjects.user(userId), this.#events.onMessage),
+      };
+      this.#users.set(userId, user);
+      user.loaded = this.#load(user);
+    }
+    user.sessions.add(session);
+    if (user.sessions.size === 1) this.#events.onUserCame(userId);
+    for (const groupId of user.groupIds) this.#group(groupId).sessions.add(session);
+    await user.loaded;
+  }
+
+  /** Removes a session; a second time does nothing. */
+  remove(session: Session): void {
+    if (!this.#sessions.delete(session)) return;
+    const user = this.#users.get(session.caller.userId);
+    if (user === undefined || !user.sessions.delete(session)) return;
+    for (const groupId of user.groupIds) this.#leaveGroup(groupId, session);
+    if (user.sessions.size === 0) {
+      this.#users.delete(user.userId);
+      user.unsubscribe();
+      this.#events.onUserGone(user.userId);
+    }
+  }
+
+  /** The sessions of a user on this node. */
+  sessionsOfUser(userId: string): ReadonlySet<Session> {
+    return this.#users.get(userId)?.sessions ?? none;
+  }
+
+  /** The sessions of a group's members on this node. */
+  sessionsOfGroup(groupId: string): ReadonlySet<Session> {
+    return this.#groups.get(groupId)?.sessions ?? none;
+  }
+
+  /** Whether a connected user is a member of a group. */
+  isMember(userId: string, groupId: string): boolean {
+    return this.#users.get(userId)?.groupIds.has(groupId) ?? false;
+  }
+
+  /** Notes that users are members of a group since the event at `position`. */
+  join(groupId: string, userIds: Iterable<string>, position: number): void {
+    for (const userId of userIds) {
+      const user = this.#users.get(userId);
+      if (user === undefined) continue;
+      user.changes?.push({ groupId, member: true, position });
+      this.#join(user, groupId);
+    }
+  }
+
+  /** Notes that users are no longer members of a group since the event at `position`. */
+  leave(groupId: string, userIds: Iterable<string>, position: number): void {
+    for (const userId of userIds) {
+      const user = this.#users.get(userId);
+      if (user === undefined) continue;
+      user.changes?.push({ groupId, member: false, position });
+      this.#leave(user, groupId);
+    }
+  }
+
+  /** Notes that a group is no more. */
+  disband(groupId: string, position: number): void {
+    const userIds = new Set(this.#loading);
+    for (const session of this.sessionsOfGroup(groupId)) userIds.add(session.caller.userId);
+    this.leave(groupId, userIds, position);
+  }
+
+  async #load(user: ConnectedUser): Promise<void> {
+    this.#loading.add(user.userId);
+    const { groupIds, through } = await this.#store.groupIds(user.userId).finally(() => {
+      this.#loading.delete(user.userId);
+    });
+    if (this.#users.get(user.userId) !== user) return;
+    for (const groupId of groupIds) this.#join(user, groupId);
+    // What happened after the answer was true outweighs it.
+    for (const change of user.changes ?? []) {
+      if (change.position <= through) continue;
+      if (change.member) this.#join(user, change.groupId);
+      else this.#leave(user, change.groupId);
+    }
+    user.changes = undefined;
+  }
+
+  #join(user: ConnectedUser, groupId: string): void {
+    if (user.groupIds.has(groupId)) return;
+    user.groupIds.add(groupId);
+    const { sessions } = this.#group(groupId);
+    for (const session of user.sessions) sessions.add(session);
+  }
+
+  #leave(user: ConnectedUser, groupId: string): void {
+    if (!user.groupIds.delete(groupId)) return;
+    for (const session of user.sessions) this.#leaveGroup(groupId, session);
+  }
+
+  #group(groupId: string): ConnectedGroup {
+    let group = this.#groups.get(groupId);
+    if (group === undefined) {
+      group = {
+        sessions: new Set(),
+        unsubscribe: this.#bus.subscribe(subjects.group(groupId), this.#events.onMessage),
+      };
+      this.#groups.set(groupId, group);
+    }
+    return group;
+  }
+
+  #leaveGroup(groupId: string, session: Session): void {
+    const group = this.#groups.get(groupId);
+    if (group === undefined) return;
+    group.sessions.delete(session);
+    if (group.sessions.size === 0) {
+      this.#groups.delete(groupId);
+      group.unsubscribe();
+      this.#events.onGroupGone(groupId);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+
+/** The limits the chat keeps. Defaults are those of `config.ts`. */
+export interface ChatLimits {
+  /** The largest encoded `Content`, in bytes. */
+  maxContentBytes: number;
+  /** The most members of a group. */
+  maxGroupMembers: number;
+  /** The most requests of one stream that wait for an answer. */
+  maxInFlight: number;
+  /** The most sessions of this node. */
+  maxSessions: number;
+  /** The most users one session watches. */
+  maxWatchedUsers: number;
+  /** How often a silent client should ping, in milliseconds. */
+  pingIntervalMs: number;
+  /** The most bytes of events that wait for one session. */
+  outboxMaxBytes: number;
+  /** The most events replayed to a session that does not say. */
+  replayLimit: number;
+  /** How long a session token is good, in milliseconds. */
+  sessionTtlMs: number;
+  /** After how long a session is asked to reconnect, in milliseconds, give or take a tenth. */
+  sessionMaxAgeMs: number;
+  /** How long a stream may stay without a first request, in milliseconds. */
+  firstRequestTimeoutMs: number;
+}
+
+/** The limits a chat has that is not told otherwise. */
+export const defaultLimits: ChatLimits = {
+  maxContentBytes: 65_536,
+  maxGroupMembers: 10_000,
+  maxInFlight: 256,
+  maxSessions: 50_000,
+  maxWatchedUsers: 1_000,
+  pingIntervalMs: 20_000,
+  outboxMaxBytes: 262_144,
+  replayLimit: 1_000,
+  sessionTtlMs: 30 * 86_400_000,
+  sessionMaxAgeMs: 3_000_000,
+  firstRequestTimeoutMs: 10_000,
+};
+
+/** Returns the limits as clients are told them. */
+export function limitsMessage(limits: ChatLimits) {
+  return create(LimitsSchema, {
+    maxContentBytes: limits.maxContentBytes,
+    maxGroupMembers: limits.maxGroupMembers,
+    maxInFlight: limits.maxInFlight,
+    pingInterval: durationFromMs(limits.pingIntervalMs),
+  });
+}

@@ -1,0 +1,138 @@
+import { createHash, randomBytes } from "node:crypto";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { LRUCache } from "lru-cache";
+import { v7 as uuidv7 } from "uuid";
+import type { LoginRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { Credential, TokenVerifier } from "../auth/verifier.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import type { Store } from "../store/store.ts";
+import type { Caller } from "./caller.ts";
+import { type ChatLimits, limitsMessage } from "./limits.ts";
+
+/** Session tokens begin with this, so that one found in a log or a repository is known for what it is. */
+const tokenPrefix = "parlance_";
+const defaultDeviceId = "default";
+/** The most tokens whose caller is kept in memory. */
+const maxCached = 50_000;
+
+/**
+ * Signs users in and knows who a token stands for. Session tokens are random
+ * and only their hash is stored, so neither a copy of the database nor a log
+ * lets anyone in, and logging out takes effect at once.
+ */
+export class Logins {
+  readonly #store: Store;
+  readonly #verifier: TokenVerifier;
+  readonly #limits: ChatLimits;
+  readonly #callers = new LRUCache<string, Caller>({ max: maxCached });
+
+  constructor(store: Store, verifier: TokenVerifier, limits: ChatLimits) {
+    this.#store = store;
+    this.#verifier = verifier;
+    this.#limits = limits;
+  }
+
+  /** @throws ChatError INVALID_TOKEN, TOKEN_EXPIRED, LOGIN_METHOD_DISABLED */
+  async login({ credential, device }: LoginRequest) {
+    const identity = await this.#verifier.verify(credentialOf(credential));
+    const now = Date.now();
+    const token = tokenPrefix + randomBytes(32).toString("base64url");
+    const session = {
+      tokenHash: hashOf(token),
+      sessionId: uuidv7(),
+      userId: identity.userId,
+      deviceId: device?.deviceId || defaultDeviceId,
+      platform: device?.platform ?? 0,
+      createTimeMs: now,
+      expireTimeMs: Math.min(now + this.#limits.sessionTtlMs, identity.expireTimeMs),
+    };
+    await this.#store.createSession(session, device?.name ?? "");
+    this.#callers.set(token, callerOf(session));
+    return {
+      sessionToken: token,
+      userId: session.userId,
+      sessionId: session.sessionId,
+      expireTime: timestampFromMs(session.expireTimeMs),
+      limits: limitsMessage(this.#limits),
+    };
+  }
+
+  /**
+   * Returns who a token stands for: at once when it was seen before.
+   *
+   * @param deviceId the device, for tokens of the host, which name none
+   * @throws ChatError INVALID_TOKEN, TOKEN_EXPIRED
+   */
+  resolve(token: string, deviceId: string | undefined): Caller | Promise<Caller> {
+    const own = token.startsWith(tokenPrefix);
+    const key = own ? token : `${deviceId ?? defaultDeviceId}\n${token}`;
+    const known = this.#callers.get(key);
+    if (known !== undefined) return notExpired(known);
+    return (own ? this.#session(token) : this.#host(token, deviceId ?? defaultDeviceId)).then((caller) => {
+      this.#callers.set(key, caller);
+      return caller;
+    });
+  }
+
+  /** Ends the tokens of a caller's device, or of all their devices. */
+  async logout({ userId, deviceId }: Caller, allDevices: boolean): Promise<void> {
+    await this.#store.deleteSessions(userId, allDevices ? undefined : deviceId);
+    this.forget(userId, allDevices ? undefined : deviceId);
+  }
+
+  /** Forgets what is known of the tokens of a device, or of all devices of a user. */
+  forget(userId: string, deviceId: string | undefined): void {
+    for (const [key, caller] of this.#callers.entries()) {
+      if (caller.userId === userId && (deviceId === undefined || caller.deviceId === deviceId))
+        this.#callers.delete(key);
+    }
+  }
+
+  async #session(token: string): Promise<Caller> {
+    const session = await this.#store.findSession(hashOf(token));
+    if (session === undefined) {
+      throw new ChatError(
+        ErrorReason.INVALID_TOKEN,
+        "the session token is unknown or was logged out; log in again",
+      );
+    }
+    return notExpired(callerOf(session));
+  }
+
+  async #host(token: string, deviceId: string): Promise<Caller> {
+    const { userId, expireTimeMs, issueTimeMs } = await this.#verifier.verify({ kind: "token", token });
+    if (issueTimeMs < (await this.#store.tokensRefusedBeforeMs(userId, deviceId))) {
+      throw new ChatError(
+        ErrorReason.SESSION_LOGGED_OUT,
+        "the token was issued before the user logged out; get a new one",
+      );
+    }
+    const sessionId = `host-${createHash("sha256").update(token).digest("hex").slice(0, 16)}`;
+    return { userId, deviceId, platform: 0, sessionId, expireTimeMs };
+  }
+}
+
+function credentialOf(credential: LoginRequest["credential"]): Credential {
+  return credential.case === "devUserId"
+    ? { kind: "devUserId", userId: credential.value }
+    : { kind: "token", token: credential.value ?? "" };
+}
+
+function callerOf(session: Caller): Caller {
+  const { userId, deviceId, platform, sessionId, expireTimeMs } = session;
+  return { userId, deviceId, platform, sessionId, expireTimeMs };
+}
+
+function notExpired(caller: Caller): Caller {
+  if (caller.expireTimeMs <= Date.now()) throw tokenExpired();
+  return caller;
+}
+
+/** The answer to a token that was good once. */
+export function tokenExpired(): ChatError {
+  return new ChatError(ErrorReason.TOKEN_EXPIRED, "the token has expired; log in again");
+}
+
+function hashOf(token: string): Uint8Array {
+  return createHash("sha256").update(token).digest();
+}

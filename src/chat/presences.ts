@@ -1,0 +1,168 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Presence, PresenceSchema } from "../../gen/parlance/chat/v1/presence_pb.js";
+import type {
+  GetPresenceRequest,
+  WatchPresenceRequest,
+} from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { type Bus, type BusHandler, EphemeralKind, subjects } from "../bus/bus.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import type { Store } from "../store/store.ts";
+import { encodeEvent } from "./frames.ts";
+import type { Hub } from "./hub.ts";
+import type { Session } from "./session.ts";
+
+/** Who watches a user from this node. */
+interface Watch {
+  readonly sessions: Set<Session>;
+  readonly unsubscribe: () => void;
+}
+
+const none: ReadonlySet<Session> = new Set();
+
+/**
+ * Knows who is connected, and tells those who watch. Coming is told at once.
+ * Going is told at the next `sweep`, if the user has not come back by then, so
+ * that a reconnect does not flicker.
+ */
+export class Presences {
+  readonly #store: Store;
+  readonly #bus: Bus;
+  readonly #hub: Hub;
+  readonly #onMessage: BusHandler;
+  readonly #maxWatched: number;
+  readonly #watches = new Map<string, Watch>();
+  /** Users who were told to be online. */
+  readonly #online = new Set<string>();
+  /** Users whose last session went since the sweep before the last, with when it went. */
+  readonly #gone = new Map<string, number>();
+  /** Users whose last activity the store does not know yet. */
+  #lastActive = new Map<string, number>();
+
+  /** @param onMessage gets what arrives on the subjects of watched users */
+  constructor(store: Store, bus: Bus, hub: Hub, onMessage: BusHandler, maxWatched: number) {
+    this.#store = store;
+    this.#bus = bus;
+    this.#hub = hub;
+    this.#onMessage = onMessage;
+    this.#maxWatched = maxWatched;
+  }
+
+  /** Returns the presence of users, in the order asked. */
+  async getPresence({ userIds }: Pick<GetPresenceRequest, "userIds">): Promise<{ presences: Presence[] }> {
+    const away = userIds.filter((userId) => this.#hub.sessionsOfUser(userId).size === 0);
+    const stored = away.length > 0 ? await this.#store.getLastActive(away) : new Map<string, number>();
+    return { presences: userIds.map((userId) => this.#presenceOf(userId, stored)) };
+  }
+
+  /**
+   * Watches users for a session, in place of those it watched before, and
+   * sends it their present state.
+   *
+   * @throws ChatError TOO_MANY_WATCHED_USERS
+   */
+  async watch(session: Session, request: WatchPresenceRequest): Promise<void> {
+    const userIds = new Set(request.userIds);
+    if (userIds.size > this.#maxWatched) {
+      const description = `a session watches at most ${this.#maxWatched} users`;
+      throw new ChatError(ErrorReason.TOO_MANY_WATCHED_USERS, description, {
+        quota: { subject: `session:${session.sessionId}`, description },
+      });
+    }
+    this.unwatch(session);
+    session.watched = userIds;
+    for (const userId of userIds) this.#watch(userId, session);
+    const { presences } = await this.getPresence({ userIds: [...userIds] });
+    for (const presence of presences) {
+      if (session.watched.has(presence.userId))
+        session.reply(encodeEvent({ case: "presence", value: presence }));
+    }
+  }
+
+  /** Ends a session's watching. */
+  unwatch(session: Session): void {
+    for (const userId of session.watched) {
+      const watch = this.#watches.get(userId);
+      if (watch === undefined) continue;
+      watch.sessions.delete(session);
+      if (watch.sessions.size === 0) {
+        this.#watches.delete(userId);
+        watch.unsubscribe();
+      }
+    }
+    session.watched = new Set();
+  }
+
+  /** The sessions of this node that watch a user. */
+  watchersOf(userId: string): ReadonlySet<Session> {
+    return this.#watches.get(userId)?.sessions ?? none;
+  }
+
+  /** Notes that a user's first session came. */
+  came(userId: string): void {
+    this.#gone.delete(userId);
+    if (this.#online.has(userId)) return;
+    this.#online.add(userId);
+    this.#publish(userId);
+  }
+
+  /** Notes that a user's last session went. */
+  went(userId: string): void {
+    const now = Date.now();
+    this.#gone.set(userId, now);
+    this.#lastActive.set(userId, now);
+  }
+
+  /** Tells who went at least a second ago, and keeps when users were last active. Called every second. */
+  async sweep(): Promise<void> {
+    const before = Date.now() - 1_000;
+    for (const [userId, timeMs] of this.#gone) {
+      if (timeMs > before) continue;
+      this.#gone.delete(userId);
+      this.#online.delete(userId);
+      this.#publish(userId);
+    }
+    await this.flush();
+  }
+
+  /** Writes when users were last active to the store. */
+  async flush(): Promise<void> {
+    if (this.#lastActive.size === 0) return;
+    const entries = [...this.#lastActive].map(([userId, timeMs]) => ({ userId, timeMs }));
+    this.#lastActive = new Map();
+    await this.#store.setLastActive(entries);
+  }
+
+  #watch(userId: string, session: Session): void {
+    let watch = this.#watches.get(userId);
+    if (watch === undefined) {
+      watch = {
+        sessions: new Set(),
+        unsubscribe: this.#bus.subscribe(subjects.presence(userId), this.#onMessage),
+      };
+      this.#watches.set(userId, watch);
+    }
+    watch.sessions.add(session);
+  }
+
+  #publish(userId: string): void {
+    this.#bus.publish(subjects.presence(userId), {
+      type: "ephemeral",
+      kind: EphemeralKind.PRESENCE,
+      target: "watchers",
+      id: userId,
+      frame: encodeEvent({ case: "presence", value: this.#presenceOf(userId, this.#lastActive) }),
+    });
+  }
+
+  #presenceOf(userId: string, lastActive: ReadonlyMap<string, number>): Presence {
+    const sessions = this.#hub.sessionsOfUser(userId);
+    const timeMs = sessions.size > 0 ? Date.now() : (this.#lastActive.get(userId) ?? lastActive.get(userId));
+    return create(PresenceSchema, {
+      userId,
+      online: sessions.size > 0,
+      platforms: [...sessions].map((session) => session.caller.platform),
+      ...(timeMs !== undefined && { lastActiveTime: timestampFromMs(timeMs) }),
+    });
+  }
+}

@@ -1,0 +1,123 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { SendDirectRequest, SendGroupRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { type Content, ContentSchema } from "../../gen/parlance/chat/v1/content_pb.js";
+import { type SendResult, SendResultSchema } from "../../gen/parlance/chat/v1/message_pb.js";
+import { ChatError, ErrorReason } from "../errors.ts";
+import type { Draft, Store } from "../store/store.ts";
+import type { Caller } from "./caller.ts";
+import {
+  directConversationId,
+  groupConversationId,
+  type MessageKey,
+  messageIdOf,
+  parseMessageId,
+} from "./ids.ts";
+import { encodeDraft } from "./messages-codec.ts";
+
+/** Takes messages in. */
+export interface Sends {
+  /** @throws ChatError as `ChatService.SendDirect` says */
+  sendDirect(request: SendDirectRequest, caller: Caller): Promise<SendResult>;
+  /** @throws ChatError as `ChatService.SendGroup` says */
+  sendGroup(request: SendGroupRequest, caller: Caller): Promise<SendResult>;
+}
+
+/**
+ * Makes what takes messages in. Everything before the append happens without
+ * waiting, so that the messages of one stream keep their order.
+ */
+export function createSends(store: Store, maxContentBytes: number): Sends {
+  async function send(draft: Draft): Promise<SendResult> {
+    const appended = await store.append(draft);
+    return create(SendResultSchema, {
+      messageId: messageIdOf(appended.acceptTimeMs, store.salt, appended.position),
+      conversationId: draft.conversationId,
+      seq: BigInt(appended.seq),
+      position: BigInt(appended.position),
+      acceptTime: timestampFromMs(appended.acceptTimeMs),
+      clientMessageId: draft.clientMessageId,
+      duplicate: appended.duplicate,
+    });
+  }
+
+  function draftOf(
+    { content, clientMessageId, options }: SendDirectRequest | SendGroupRequest,
+    senderId: string,
+    conversationId: string,
+    target: { case: "recipientId" | "groupId"; value: string },
+  ): Draft {
+    checkSize(content as Content, maxContentBytes);
+    return {
+      conversationId,
+      senderId,
+      [target.case]: target.value,
+      clientMessageId,
+      ...(options?.replyToMessageId && { replyTo: replyTarget(options.replyToMessageId) }),
+      body: encodeDraft({
+        conversationId,
+        senderId,
+        target,
+        content: content as Content,
+        clientMessageId,
+        options,
+      }),
+    };
+  }
+
+  function replyTarget(messageId: string): MessageKey {
+    const key = parseMessageId(messageId, store.salt);
+    if (key === undefined) {
+      throw new ChatError(
+        ErrorReason.REPLY_TARGET_NOT_FOUND,
+        "there is no such message to reply to in this conversation",
+      );
+    }
+    return key;
+  }
+
+  return {
+    async sendDirect(request, { userId }) {
+      const { recipientId } = request;
+      if (recipientId === userId) {
+        throw new ChatError(
+          ErrorReason.RECIPIENT_IS_SENDER,
+          "a direct message needs another user as recipient",
+          {
+            violations: [
+              { field: "recipient_id", rule: "other_user", description: "must not be the sender" },
+            ],
+          },
+        );
+      }
+      const conversationId = directConversationId(userId, recipientId);
+      return send(draftOf(request, userId, conversationId, { case: "recipientId", value: recipientId }));
+    },
+    async sendGroup(request, { userId }) {
+      const { groupId } = request;
+      return send(
+        draftOf(request, userId, groupConversationId(groupId), { case: "groupId", value: groupId }),
+      );
+    },
+  };
+}
+
+function checkSize(content: Content, maxContentBytes: number): void {
+  // Text is the usual case and needs no encoding to tell that it is small enough.
+  if (content.kind.case === "text" && content.kind.value.body.length * 3 < maxContentBytes / 2) {
+    if (content.kind.value.entities.length === 0 && content.fallbackText === "") return;
+  }
+  const size = toBinary(ContentSchema, content).length;
+  if (size > maxContentBytes) {
+    throw new ChatError(
+      ErrorReason.CONTENT_TOO_LARGE,
+      `content is ${size} bytes when encoded, more than the ${maxContentBytes} allowed`,
+      {
+        violations: [
+          { field: "content", rule: "max_content_bytes", description: `at most ${maxContentBytes} bytes` },
+        ],
+        metadata: { max_content_bytes: String(maxContentBytes) },
+      },
+    );
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The server's configuration: every setting with its value, from (the first
+ * that tells) command-line options, environment variables `PARLANCE_…`, a JSON
+ * file, defaults. Nothing else reads the environment.
+ */
+
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { optionOf, type Setting, type SettingName, settings, variableOf } from "./settings.ts";
+
+export { type Setting, type SettingName, settings };
+
+/** A value for every setting. Names, units and defaults are those of `settings`. */
+export type Config = {
+  -readonly [Name in SettingName]: (typeof settings)[Name] extends Setting<infer T> ? T : never;
+};
+
+/** Where configuration comes from. */
+export interface ConfigSources {
+  /** Command-line options by the names of settings. Undefined values count as absent. */
+  options?: Record<string, unknown>;
+  /** The environment; by default the process's own. */
+  env?: Record<string, string | undefined>;
+  /** The path of a JSON file: one object, its keys the names of settings. By default that in `PARLANCE_CONFIG`. */
+  file?: string | undefined;
+}
+
+/** Says in one line which setting is wrong, how, and what it takes. Never holds the value of a secret. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** The variable that names the JSON file. */
+const fileVariable = "PARLANCE_CONFIG";
+
+/** Variables with these beginnings belong to tests and benchmarks. */
+const foreignVariable = /^PARLANCE_(TEST|BENCH)_/;
+
+/**
+ * Reads the configuration.
+ *
+ * An empty environment variable counts as absent. Flags are written `true`,
+ * `on`, `1` or `false`, `off`, `0`.
+ *
+ * @throws ConfigError for the first setting found to be unknown or wrong
+ */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const env = sources.env ?? process.env;
+  const layers = [
+    readOptions(sources.options ?? {}),
+    readVariables(env),
+    readFile(sources.file ?? (env[fileVariable] || undefined)),
+  ];
+  const config: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries<Setting<unknown>>(settings)) {
+    const given = layers.find((layer) => layer.values.has(name));
+    config[name] = given ? read(name, setting, given) : setting.default;
+  }
+  return settle(config as Config, layers);
+}
+
+/** The values that one source gives, by the names of settings. */
+interface Layer {
+  values: Map<string, unknown>;
+  /** Whether numbers and flags are written as text. */
+  written: boolean;
+  /** Names the source of a setting for people. */
+  place: (name: string) => string;
+}
+
+function readOptions(options: Record<string, unknown>): Layer {
+  const values = new Map(Object.entries(options).filter(([, value]) => value !== undefined));
+  refuseUnknown(values.keys(), (name) => `${optionOf(name)} is no option`);
+  return { values, written: true, place: optionOf };
+}
+
+function readVariables(env: Record<string, string | undefined>): Layer {
+  const names = new Map(Object.keys(settings).map((name) => [variableOf(name), name]));
+  const values = new Map<string, unknown>();
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith("PARLANCE_") || foreignVariable.test(variable) || variable === fileVariable)
+      continue;
+    const name = names.get(variable);
+    if (name === undefined) throw new ConfigError(`${variable} is no setting; ${wayOut}`);
+    if (value) values.set(name, value);
+  }
+  return { values, written: true, place: variableOf };
+}
+
+function readFile(path: string | undefined): Layer {
+  const place = (name: string) => `"${name}" in ${path}`;
+  if (path === undefined) return { values: new Map(), written: false, place };
+  const text = readText(path, "the configuration file");
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // biome-ignore lint/style/useErrorCause: its message repeats a piece of the file, which may hold a secret
+    throw new ConfigError(`the configuration file ${path} is not JSON`);
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new ConfigError(
+      `the configuration file ${path} must hold one JSON object with the names of settings as keys`,
+    );
+  }
+  const values = new Map<string, unknown>(Object.entries(json));
+  refuseUnknown(values.keys(), (name) => `${place(name)} is no setting`);
+  return { values, written: false, place };
+}
+
+const wayOut = "`parlance serve --help` lists all";
+
+function refuseUnknown(names: Iterable<string>, say: (name: string) => string): void {
+  for (const name of names) {
+    if (!Object.hasOwn(settings, name)) throw new ConfigError(`${say(name)}; ${wayOut}`);
+  }
+}
+
+function read(name: string, setting: Setting<unknown>, layer: Layer): unknown {
+  const given = layer.values.get(name);
+  const value = layer.written && typeof given === "string" ? parse(setting, given) : given;
+  if (setting.schema.safeParse(value).success) return value;
+  const shown = setting.secret ? "holds something else" : `is ${JSON.stringify(given)}`;
+  throw new ConfigError(`${name} must be ${setting.allowed}, but ${layer.place(name)} ${shown}`);
+}
+
+const flagWords = new Map([
+  ["true", true],
+  ["on", true],
+  ["1", true],
+  ["false", false],
+  ["off", false],
+  ["0", false],
+]);
+
+/** Reads what is written as text; what cannot be read comes back as it is and fails the schema. */
+function parse(setting: Setting<unknown>, given: string): unknown {
+  if (setting.kind === "flag") return flagWords.get(given) ?? given;
+  if (setting.kind === "integer") return /^-?\d{1,15}$/.test(given) ? Number(given) : given;
+  return given;
+}
+
+/** Checks what concerns several settings and brings in the secret's file. */
+function settle(config: Config, layers: readonly Layer[]): Config {
+  config.host = config.host.replace(/^\[(.*)\]$/, "$1");
+  const { auth, host, jwtSecretFile } = config;
+  if (auth === "dev" && !isLoopback(host)) {
+    throw new ConfigError(
+      `host ${host} is reachable by others, and with auth=dev anyone can log in as anybody; ` +
+        "set PARLANCE_AUTH=jwt and PARLANCE_JWT_SECRET (at least 32 bytes), or listen on 127.0.0.1",
+    );
+  }
+  if (jwtSecretFile !== undefined) {
+    // The secret and its file are one setting in two forms: the more important source wins.
+    const giver = layers.find((layer) => layer.values.has("jwtSecret") || layer.values.has("jwtSecretFile"));
+    const both = giver?.values.has("jwtSecret") && giver.values.has("jwtSecretFile");
+    if (both) throw new ConfigError("jwtSecret and jwtSecretFile are both set; leave one out");
+    if (giver?.values.has("jwtSecretFile")) config.jwtSecret = readSecret(jwtSecretFile);
+  }
+  if (auth === "jwt" && config.jwtSecret === undefined) {
+    throw new ConfigError(
+      "jwtSecret is not set, and auth=jwt needs it; set PARLANCE_JWT_SECRET or PARLANCE_JWT_SECRET_FILE (at least 32 bytes)",
+    );
+  }
+  if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) {
+    throw new ConfigError("tlsCertFile and tlsKeyFile go together; set both or none");
+  }
+  if (config.maxRequestBytes < config.maxContentBytes + requestOverheadBytes) {
+    throw new ConfigError(
+      `maxRequestBytes must be at least ${requestOverheadBytes} more than maxContentBytes (${config.maxContentBytes}), but is ${config.maxRequestBytes}`,
+    );
+  }
+  if (config.outboxMaxBytes < config.maxRequestBytes) {
+    throw new ConfigError(
+      `outboxMaxBytes must be at least maxRequestBytes (${config.maxRequestBytes}), but is ${config.outboxMaxBytes}`,
+    );
+  }
+  if (config.sessionMaxAgeMs >= config.maxConnectionAgeMs) {
+    throw new ConfigError(
+      `sessionMaxAgeMs must be lower than maxConnectionAgeMs (${config.maxConnectionAgeMs}), but is ${config.sessionMaxAgeMs}`,
+    );
+  }
+  return config;
+}
+
+/** What a send may hold beside its content: ids, mentions, labels. */
+const requestOverheadBytes = 32_768;
+
+function readSecret(path: string): string {
+  const secret = readText(path, "jwtSecretFile").replace(/\r?\n$/, "");
+  if (!settings.jwtSecret.schema.safeParse(secret).success) {
+    throw new ConfigError(
+      `jwtSecretFile must name a file with ${settings.jwtSecret.allowed}, but ${path} holds something else`,
+    );
+  }
+  return secret;
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new ConfigError(`${what} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Tells whether only this machine can reach an address. In doubt it says no. */
+function isLoopback(host: string): boolean {
+  if (isIP(host) === 4) return host.startsWith("127.");
+  if (isIP(host) === 6) return /^(0*:)+0*1$/.test(host) || /^::ffff:127\./i.test(host);
+  return host.toLowerCase() === "localhost";
+}

@@ -1,0 +1,178 @@
+/**
+ * Parlance inside another service: build the chat on a store, a bus and a
+ * verifier, mount its services beside the host's own, and call it in process.
+ *
+ * ```ts
+ * const parlance = await createParlance({ store: "./data/chat.db", auth: "dev" });
+ * const server = createServer(parlance.serverOptions);
+ * parlance.mount(server);
+ * server.add(MyServiceDefinition, myService);
+ * await server.listen("127.0.0.1:50051");
+ * await parlance.chat.sendDirect("shop", { recipientId: "alice", content: text("Your parcel is on its way") });
+ * ```
+ */
+
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Server } from "nice-grpc";
+import { SendDirectRequestSchema, SendGroupRequestSchema } from "../gen/parlance/chat/v1/chat_service_pb.js";
+import type { ContentSchema } from "../gen/parlance/chat/v1/content_pb.js";
+import type { Group, Member } from "../gen/parlance/chat/v1/group_pb.js";
+import {
+  AddMembersRequestSchema,
+  CreateGroupRequestSchema,
+} from "../gen/parlance/chat/v1/group_service_pb.js";
+import type { SendResult } from "../gen/parlance/chat/v1/message_pb.js";
+import { createDevVerifier } from "./auth/dev.ts";
+import { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
+import type { TokenVerifier } from "./auth/verifier.ts";
+import type { Bus } from "./bus/bus.ts";
+import { createLocalBus } from "./bus/local.ts";
+import type { Caller } from "./chat/caller.ts";
+import type { Chat } from "./chat/chat.ts";
+import type { ChatLimits } from "./chat/limits.ts";
+import type { Logger } from "./chat/logger.ts";
+import { assemble } from "./parlance.ts";
+import { createCallHandles } from "./rpc/call-handles.ts";
+import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
+import { createRequestValidator } from "./rpc/validation.ts";
+import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import type { Store } from "./store/store.ts";
+
+export type { Credential, Identity, TokenVerifier } from "./auth/verifier.ts";
+export type { Bus, BusMessage } from "./bus/bus.ts";
+export type { ChatLimits } from "./chat/limits.ts";
+export type { Logger } from "./chat/logger.ts";
+export { type Config, ConfigError, loadConfig } from "./config.ts";
+export { ChatError, ErrorReason } from "./errors.ts";
+export { chatServices } from "./rpc/services.ts";
+export { type RunningServer, startServer } from "./server.ts";
+export type { Store } from "./store/store.ts";
+export { createDevVerifier, createJwtVerifier, createLocalBus, createSqliteStore, type JwtOptions };
+
+/** How to build a chat inside another service. */
+export interface ParlanceOptions {
+  /** Where it keeps everything: the path of an SQLite file, made if need be, or a store, which stays the host's to close. */
+  store: string | Store;
+  /** How users prove who they are. `"dev"` believes everyone: only for servers that others cannot reach. */
+  auth: "dev" | JwtOptions | TokenVerifier;
+  /** Carries events between nodes; without it this process is the only one. A given bus stays the host's to close. */
+  bus?: Bus;
+  /** Those left out have their defaults, listed in docs/settings.md. */
+  limits?: Partial<ChatLimits>;
+  /** Limits of the gRPC server, for `serverOptions`. */
+  serverLimits?: GrpcServerSettings & { maxUnaryDeadlineMs?: number };
+  /** Gets one object a call; pino fits. Without it nothing is logged. */
+  logger?: Logger;
+}
+
+/** The chat for code of the same process: no tokens, the same rules. */
+export interface InProcessChat {
+  /** Sends a message to one user. @throws ChatError as `ChatService.SendDirect` says */
+  sendDirect(
+    senderId: string,
+    request: MessageInitShape<typeof SendDirectRequestSchema>,
+  ): Promise<SendResult>;
+  /** Sends a message to a group the sender is in. @throws ChatError as `ChatService.SendGroup` says */
+  sendGroup(senderId: string, request: MessageInitShape<typeof SendGroupRequestSchema>): Promise<SendResult>;
+  /** Creates a group. @throws ChatError as `GroupService.CreateGroup` says */
+  createGroup(ownerId: string, request: MessageInitShape<typeof CreateGroupRequestSchema>): Promise<Group>;
+  /** Makes users members. @throws ChatError as `GroupService.AddMembers` says */
+  addMembers(actorId: string, request: MessageInitShape<typeof AddMembersRequestSchema>): Promise<Member[]>;
+  /** Tells whether a user has a session open on this node. */
+  isOnline(userId: string): boolean;
+  /** How many sessions, users and groups are connected to this node. */
+  stats(): { sessions: number; users: number; groups: number };
+}
+
+/** A chat inside another service. */
+export interface Parlance {
+  chat: InProcessChat;
+  /** Adds the services of the contract to a nice-grpc server that does not listen yet. */
+  mount: (server: Pick<Server, "add">) => void;
+  /** Give them to nice-grpc's `createServer`: safe limits, and the interceptor that ends calls whose reader does not read. */
+  serverOptions: ReturnType<typeof grpcServerOptions> & {
+    interceptors: [ReturnType<typeof createCallHandles>["interceptor"]];
+  };
+  /** Asks all sessions to reconnect elsewhere and takes no new ones. Before the server is shut down. */
+  drain: (graceMs: number) => Promise<void>;
+  /** Closes what it opened. After the server was shut down. */
+  close: () => Promise<void>;
+}
+
+/** Content that is text. */
+export function text(body: string): MessageInitShape<typeof ContentSchema> {
+  return { kind: { case: "text", value: { body } } };
+}
+
+/** Builds a chat inside another service. */
+export async function createParlance(options: ParlanceOptions): Promise<Parlance> {
+  const { maxUnaryDeadlineMs, ...serverLimits } = options.serverLimits ?? {};
+  const store =
+    typeof options.store === "string" ? await createSqliteStore({ path: options.store }) : options.store;
+  const bus = options.bus ?? createLocalBus();
+  const handles = createCallHandles(maxUnaryDeadlineMs === undefined ? {} : { maxUnaryDeadlineMs });
+  const { chat, mount } = await assemble({
+    store,
+    bus,
+    verifier: verifierOf(options.auth),
+    limits: options.limits ?? {},
+    log: options.logger ?? silent,
+    handles,
+  });
+  return {
+    chat: inProcess(chat),
+    mount,
+    serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
+    drain: (graceMs) => chat.drain(graceMs),
+    async close() {
+      await chat.close();
+      if (options.bus === undefined) await bus.close();
+      if (typeof options.store === "string") await store.close();
+    },
+  };
+}
+
+const silent: Logger = { info() {}, warn() {}, error() {} };
+
+function verifierOf(auth: ParlanceOptions["auth"]): TokenVerifier {
+  if (auth === "dev") return createDevVerifier();
+  return "verify" in auth ? auth : createJwtVerifier(auth);
+}
+
+function inProcess({ sends, groups, hub }: Chat): InProcessChat {
+  const { validate } = createRequestValidator();
+  return {
+    async sendDirect(senderId, init) {
+      const request = create(SendDirectRequestSchema, init);
+      validate(SendDirectRequestSchema, request);
+      return sends.sendDirect(request, callerOf(senderId));
+    },
+    async sendGroup(senderId, init) {
+      const request = create(SendGroupRequestSchema, init);
+      validate(SendGroupRequestSchema, request);
+      return sends.sendGroup(request, callerOf(senderId));
+    },
+    async createGroup(ownerId, init) {
+      const request = create(CreateGroupRequestSchema, init);
+      validate(CreateGroupRequestSchema, request);
+      return (await groups.createGroup(request, callerOf(ownerId))).group;
+    },
+    async addMembers(actorId, init) {
+      const request = create(AddMembersRequestSchema, init);
+      validate(AddMembersRequestSchema, request);
+      return (await groups.addMembers(request, callerOf(actorId))).members;
+    },
+    isOnline: (userId) => hub.sessionsOfUser(userId).size > 0,
+    stats: () => ({ sessions: hub.sessions.size, users: hub.userCount, groups: hub.groupCount }),
+  };
+}
+
+function callerOf(userId: string): Caller {
+  return {
+    userId,
+    deviceId: "in-process",
+    platform: 0,
+    sessionId: "in-process",
+    expireTimeMs: Number.MAX_SAFE_INTEGER,
+  };
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+/** The command `parlance`. */
+
+import { createRequire } from "node:module";
+import { stripVTControlCharacters } from "node:util";
+import { type CommandDef, renderUsage, runCommand } from "citty";
+import { checkArguments } from "./cli/arguments.ts";
+import { failUsage, report } from "./cli/errors.ts";
+
+/** A command, loaded only when it is called. */
+interface Entry {
+  description: string;
+  // biome-ignore lint/suspicious/noExplicitAny: commands differ in their arguments
+  load: () => Promise<CommandDef<any>>;
+}
+
+const commands: Record<string, Entry> = {
+  serve: {
+    description: "Run the chat service.",
+    load: async () => (await import("./cli/serve.ts")).serveCommand,
+  },
+  token: {
+    description: "Make a signed token for a user, for development.",
+    load: async () => (await import("./cli/token.ts")).tokenCommand,
+  },
+  send: {
+    description: "Send a message to a user or a group.",
+    load: async () => (await import("./cli/send.ts")).sendCommand,
+  },
+  tail: {
+    description: "Print what a user receives, as it happens.",
+    load: async () => (await import("./cli/tail.ts")).tailCommand,
+  },
+  replay: {
+    description: "Live recorded days of IRC through the service and check that nothing is lost.",
+    load: async () => (await import("./cli/replay/replay.ts")).replayCommand,
+  },
+};
+
+const { version } = createRequire(import.meta.url)("parlance/package.json") as { version: string };
+
+/** What `parlance --help` shows. */
+const root: CommandDef = {
+  meta: { name: "parlance", version, description: "A durable chat backend over gRPC" },
+  subCommands: Object.fromEntries(
+    Object.entries(commands).map(([name, { description }]) => [name, { meta: { name, description } }]),
+  ),
+};
+
+async function main([name, ...rawArgs]: string[]): Promise<void> {
+  if (name === undefined || name === "--help" || name === "-h") return show(await renderUsage(root));
+  if (name === "--version" || name === "-v") return show(version);
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!entry)
+    failUsage(`${name} is no command of parlance`, `the commands are ${Object.keys(commands).join(", ")}`);
+  const command = await entry.load();
+  if (rawArgs.includes("--help") || rawArgs.includes("-h")) return show(await renderUsage(command, root));
+  checkArguments(name, rawArgs, (await resolved(command.args)) ?? {});
+  await runCommand(command, { rawArgs });
+}
+
+function show(text: string): void {
+  const lines = process.stdout.isTTY ? text : stripVTControlCharacters(text);
+  process.stdout.write(`${lines.replace(/ +$/gm, "")}\n`);
+}
+
+/** citty lets parts of a command be given by a function. */
+function resolved<T>(part: T | Promise<T> | (() => T | Promise<T>) | undefined): T | Promise<T> | undefined {
+  return typeof part === "function" ? (part as () => T | Promise<T>)() : part;
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -1,0 +1,44 @@
+import type { Server } from "nice-grpc";
+import type { TokenVerifier } from "./auth/verifier.ts";
+import type { Bus } from "./bus/bus.ts";
+import { Chat } from "./chat/chat.ts";
+import { type ChatLimits, defaultLimits } from "./chat/limits.ts";
+import type { Logger } from "./chat/logger.ts";
+import type { CallHandles } from "./rpc/call-handles.ts";
+import { chatServices, createServices, type MountableService } from "./rpc/services.ts";
+import { createRequestValidator } from "./rpc/validation.ts";
+import type { Store } from "./store/store.ts";
+
+/** What a chat is assembled from. */
+export interface ParlanceParts {
+  store: Store;
+  bus: Bus;
+  verifier: TokenVerifier;
+  /** Those left out have their defaults. */
+  limits?: Partial<ChatLimits>;
+  log: Logger;
+  handles?: CallHandles;
+}
+
+/** A chat and its services, not yet on any server. */
+export interface AssembledParlance {
+  chat: Chat;
+  services: MountableService[];
+  /** Adds all services to a nice-grpc server that does not listen yet. */
+  mount: (server: Pick<Server, "add">) => void;
+}
+
+/** Puts a chat together. The parts stay the caller's to close, after `chat.close()`. */
+export async function assemble({ limits, handles, ...parts }: ParlanceParts): Promise<AssembledParlance> {
+  const chat = await Chat.create({ ...parts, limits: { ...defaultLimits, ...limits } });
+  const validator = createRequestValidator();
+  validator.warm(chatServices);
+  const services = createServices({ chat, validator, log: parts.log, handles });
+  return {
+    chat,
+    services,
+    mount: (server) => {
+      for (const service of services) service.mount(server);
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import type { Metadata } from "nice-grpc";
+import type { Caller } from "../chat/caller.ts";
+import type { Logins } from "../chat/logins.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+
+/** Names the device of a caller whose token is the host's own. */
+const deviceKey = "parlance-device";
+const maxTokenLength = 8_192;
+/** As the rule of `Device.device_id`, for what can be sent in metadata: ASCII. */
+const deviceIdPattern = /^[!-~]([ -~]{0,126}[!-~])?$/;
+
+/**
+ * Finds out who makes a call: at once when its token was seen before.
+ *
+ * @throws ChatError MISSING_TOKEN, INVALID_TOKEN, TOKEN_EXPIRED, INVALID_METADATA, at once or later
+ */
+export function authenticate(metadata: Metadata, logins: Logins): Caller | Promise<Caller> {
+  const authorization = single(metadata, "authorization");
+  if (authorization === undefined) {
+    throw new ChatError(
+      ErrorReason.MISSING_TOKEN,
+      "the call has no token; send the metadata `authorization: Bearer <session_token>` with that of Login",
+    );
+  }
+  // RFC 9110 section 11.1: the scheme's case does not matter.
+  if (authorization.slice(0, 7).toLowerCase() !== "bearer " || authorization.length === 7) {
+    throw new ChatError(ErrorReason.INVALID_TOKEN, "the metadata authorization must be `Bearer <token>`");
+  }
+  if (authorization.length > maxTokenLength + 7) {
+    throw new ChatError(ErrorReason.INVALID_TOKEN, `the token is longer than ${maxTokenLength} bytes`);
+  }
+  const deviceId = single(metadata, deviceKey);
+  if (deviceId !== undefined && !deviceIdPattern.test(deviceId)) {
+    throw new ChatError(
+      ErrorReason.INVALID_METADATA,
+      `the metadata ${deviceKey} must be 1 to 128 ASCII characters`,
+    );
+  }
+  return logins.resolve(authorization.slice(7), deviceId);
+}
+
+/** Returns a value that may be given once. @throws ChatError INVALID_METADATA */
+function single(metadata: Metadata, key: string): string | undefined {
+  const values = metadata.getAll(key);
+  if (values.length > 1)
+    throw new ChatError(ErrorReason.INVALID_METADATA, `the metadata ${key} is given more than once`);
+  const value = values[0];
+  return typeof value === "string" ? value : undefined;
+}

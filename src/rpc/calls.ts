@@ -1,0 +1,134 @@
+import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { CallContext } from "nice-grpc";
+import type { Caller } from "../chat/caller.ts";
+import type { Logger } from "../chat/logger.ts";
+import type { Logins } from "../chat/logins.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { authenticate } from "./authentication.ts";
+import { Undecodable } from "./definition.ts";
+import { codeName, toServerError } from "./errors.ts";
+import type { RequestValidator } from "./validation.ts";
+
+/** A method's work, apart from any edge: a request and who makes it to a response. */
+export type Handler<Input extends DescMessage, Output extends DescMessage> = (
+  request: MessageShape<Input>,
+  caller: Caller,
+) => Promise<MessageInitShape<Output> | Uint8Array>;
+
+/** What every call goes through, whatever its method. */
+export interface CallParts {
+  logins: Logins;
+  validator: RequestValidator;
+  log: Logger;
+}
+
+/** What is known of a call so far; it becomes one line of the log. */
+export class Call {
+  readonly method: string;
+  caller: Caller | undefined;
+  /** Further fields for the log. */
+  facts: Record<string, unknown> = {};
+  readonly #context: CallContext;
+  readonly #log: Logger;
+  readonly #start = performance.now();
+
+  constructor(method: string, context: CallContext, log: Logger) {
+    this.method = method;
+    this.#context = context;
+    this.#log = log;
+  }
+
+  /** Logs that the call went well. */
+  succeed(): void {
+    this.#log.info(this.#fields("OK"), "call");
+  }
+
+  /** Logs an error, whole if nobody foresaw it, and returns what its caller gets. */
+  fail(error: unknown): Error {
+    let unexpected: object | undefined;
+    const serverError = toServerError(error, this.#context.trailer, (errorId, cause) => {
+      unexpected = { errorId, err: cause };
+    });
+    const fields = this.#fields(codeName(serverError.code));
+    if (unexpected !== undefined) this.#log.error({ ...fields, ...unexpected }, "call");
+    else this.#log.info({ ...fields, ...reasonOf(error) }, "call");
+    return serverError;
+  }
+
+  #fields(code: string): object {
+    return {
+      method: this.method,
+      code,
+      ms: Math.round((performance.now() - this.#start) * 1000) / 1000,
+      user: this.caller?.userId,
+      session: this.caller?.sessionId,
+      peer: this.#context.peer,
+      ...this.facts,
+    };
+  }
+}
+
+/** Wraps a handler that needs to know its caller: authentication, validation, errors and the log. */
+export function unaryCall<Method extends DescMethod>(
+  method: Method,
+  handler: Handler<Method["input"], Method["output"]>,
+  { logins, validator, log }: CallParts,
+) {
+  const path = pathOf(method);
+  return async (request: MessageShape<Method["input"]>, context: CallContext) => {
+    const call = new Call(path, context, log);
+    try {
+      const resolved = authenticate(context.metadata, logins);
+      const caller = resolved instanceof Promise ? await resolved : resolved;
+      call.caller = caller;
+      checkRequest(validator, method.input, request);
+      const response = await handler(request, caller);
+      call.succeed();
+      return response;
+    } catch (error) {
+      throw call.fail(error);
+    }
+  };
+}
+
+/** Wraps a handler that anyone may call. */
+export function openCall<Method extends DescMethod>(
+  method: Method,
+  handler: (request: MessageShape<Method["input"]>) => Promise<MessageInitShape<Method["output"]>>,
+  { validator, log }: CallParts,
+) {
+  const path = pathOf(method);
+  return async (request: MessageShape<Method["input"]>, context: CallContext) => {
+    const call = new Call(path, context, log);
+    try {
+      checkRequest(validator, method.input, request);
+      const response = await handler(request);
+      call.succeed();
+      return response;
+    } catch (error) {
+      throw call.fail(error);
+    }
+  };
+}
+
+/** @throws ChatError UNDECODABLE_REQUEST, INVALID_REQUEST */
+export function checkRequest<Desc extends DescMessage>(
+  validator: RequestValidator,
+  schema: Desc,
+  request: MessageShape<Desc>,
+): void {
+  if ((request as unknown) instanceof Undecodable) {
+    throw new ChatError(ErrorReason.UNDECODABLE_REQUEST, (request as unknown as Undecodable).text);
+  }
+  validator.validate(schema, request);
+}
+
+/** The method as gRPC names it, without the first slash. */
+export function pathOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+function reasonOf(error: unknown): object {
+  if (!(error instanceof ChatError)) return {};
+  return { reason: ErrorReason[error.reason], ...(error.cause !== undefined && { err: error.cause }) };
+}

@@ -1,0 +1,62 @@
+import { ServerCredentials } from "@grpc/grpc-js";
+import { createServer } from "nice-grpc";
+import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
+import type { CallHandles } from "./call-handles.ts";
+import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
+import { createHealth } from "./health.ts";
+import { createReflection } from "./reflection.ts";
+import { chatServices, type MountableService } from "./services.ts";
+
+/** What a gRPC server is started with. */
+export interface GrpcServerOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** PEM. Without them the server speaks plain HTTP/2. */
+  tls?: { cert: Buffer; key: Buffer } | undefined;
+  reflection: boolean;
+  services: readonly MountableService[];
+  handles: CallHandles;
+  limits: GrpcServerSettings;
+}
+
+/** A gRPC server that accepts calls. */
+export interface GrpcServer {
+  port: number;
+  /** Says in `grpc.health.v1` whether calls should come here. */
+  setServing: (serving: boolean) => void;
+  /** Sends GOAWAY, waits for the calls under way for at most `graceMs`, then cuts them. */
+  close: (graceMs: number) => Promise<void>;
+}
+
+/** Starts a server with the services, health and, if wanted, reflection. It is NOT_SERVING until told otherwise. */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const { host, tls, services, handles } = options;
+  const server = createServer({ ...grpcServerOptions(options.limits), interceptors: [handles.interceptor] });
+  for (const service of services) service.mount(server);
+  const health = createHealth(services.map(({ name }) => name));
+  server.add(health.definition, health.implementation);
+  if (options.reflection) {
+    for (const { definition, implementation } of createReflection([...chatServices, HealthService])) {
+      server.add(definition, implementation);
+    }
+  }
+  const credentials = tls
+    ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
+    : ServerCredentials.createInsecure();
+  const port = await server.listen(`${host.includes(":") ? `[${host}]` : host}:${options.port}`, credentials);
+
+  return {
+    port,
+    setServing: (serving) => health.setServing(serving),
+    async close(graceMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const grace = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, graceMs);
+      });
+      await Promise.race([server.shutdown(), grace]);
+      clearTimeout(timer);
+      server.forceShutdown();
+    },
+  };
+}

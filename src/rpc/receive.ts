@@ -1,0 +1,105 @@
+import { type StreamRequest, StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { Caller } from "../chat/caller.ts";
+import { type EventInit, encodeEvent } from "../chat/frames.ts";
+import type { Session } from "../chat/session.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { checkRequest } from "./calls.ts";
+import { toStatus } from "./errors.ts";
+import type { ServiceParts } from "./services.ts";
+
+/** A session whose stream has requests to come. */
+export interface Receiving {
+  session: Session;
+  /** The request that opened the session, if it asks for something more. */
+  request: StreamRequest | undefined;
+  iterator: AsyncIterator<StreamRequest>;
+  caller: Caller;
+  parts: ServiceParts;
+}
+
+/**
+ * Takes in the requests of a stream until the client ends them or the session
+ * ends. Requests are begun in their order and answered as they are done; when
+ * too many wait for an answer, or answers for the reader, none is taken in.
+ */
+export function receiveRequests(receiving: Receiving): void {
+  const { session, request } = receiving;
+  if (request !== undefined) begin(request, receiving);
+  receive(receiving).then(
+    () => session.finish(),
+    // The call was cancelled, or its connection broke: nobody is left to be told.
+    () => session.outbox.discard(),
+  );
+}
+
+async function receive(receiving: Receiving): Promise<void> {
+  const { session, iterator, parts } = receiving;
+  const { maxInFlight } = parts.chat.limits;
+  for (;;) {
+    while (session.inFlight + session.outbox.replies >= maxInFlight) await session.answered();
+    const result = await iterator.next();
+    if (result.done || !session.takesRequests) return;
+    begin(result.value, receiving);
+  }
+}
+
+/** Begins to carry a request out, without waiting for it. */
+function begin(request: StreamRequest, receiving: Receiving): void {
+  const { session, parts } = receiving;
+  session.began();
+  carryOut(request, receiving).then(
+    (reply) => {
+      if (reply !== undefined) session.reply(encodeEvent(reply, request.requestId));
+      session.settled();
+    },
+    (error) => {
+      session.reply(encodeRefusal(error, request.requestId, parts));
+      session.settled();
+    },
+  );
+}
+
+/** Carries a request out and returns the reply, if it has one. */
+async function carryOut(message: StreamRequest, receiving: Receiving): Promise<EventInit | undefined> {
+  const { session, caller, parts } = receiving;
+  const { chat, validator } = parts;
+  checkRequest(validator, StreamRequestSchema, message);
+  const { request, requestId } = message;
+  const done: EventInit | undefined = requestId === "" ? undefined : { case: "done", value: {} };
+  switch (request.case) {
+    case "sendDirect":
+      return { case: "sent", value: await chat.sends.sendDirect(request.value, caller) };
+    case "sendGroup":
+      return { case: "sent", value: await chat.sends.sendGroup(request.value, caller) };
+    case "ack":
+      await chat.ack(request.value.cursor as NonNullable<typeof request.value.cursor>, caller);
+      return done;
+    case "markRead": {
+      const { conversation } = await chat.conversations.markRead(request.value, caller);
+      return requestId === "" ? undefined : { case: "conversation", value: conversation };
+    }
+    case "setTyping":
+      await chat.setTyping(request.value, caller);
+      return done;
+    case "watchPresence":
+      await chat.presences.watch(session, request.value);
+      return done;
+    case "ping":
+      return chat.pong();
+    default:
+      throw new ChatError(
+        ErrorReason.STREAM_ALREADY_OPEN,
+        "the stream is open; `open` is only taken as its first request",
+      );
+  }
+}
+
+/** Encodes "no" to one request. */
+export function encodeRefusal(
+  error: unknown,
+  requestId: string,
+  { log }: Pick<ServiceParts, "log">,
+): Uint8Array {
+  const status = toStatus(error, (errorId, err) => log.error({ errorId, err }, "request of a stream"));
+  return encodeEvent({ case: "refusal", value: { status } }, requestId);
+}

@@ -1,0 +1,167 @@
+import type { CallContext } from "nice-grpc";
+import {
+  ChatService,
+  type ListenRequest,
+  ListenRequestSchema,
+  type StreamRequest,
+  StreamRequestSchema,
+} from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { Open } from "../../gen/parlance/chat/v1/event_pb.js";
+import type { Caller } from "../chat/caller.ts";
+import { type Session, stuckAfterMs } from "../chat/session.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { authenticate } from "./authentication.ts";
+import { callIdKey } from "./call-handles.ts";
+import { Call, checkRequest, pathOf } from "./calls.ts";
+import { statusOf, toStatus } from "./errors.ts";
+import { encodeRefusal, receiveRequests } from "./receive.ts";
+import type { ServiceParts } from "./services.ts";
+
+/** Makes the handler of `Stream`: requests go up, events come down. */
+export function streamCall(parts: ServiceParts) {
+  const path = pathOf(ChatService.method.stream);
+  return (requests: AsyncIterable<StreamRequest>, context: CallContext) =>
+    sessionCall(path, context, parts, async function* (call, caller) {
+      const iterator = requests[Symbol.asyncIterator]();
+      const first = yield* openByRequest(iterator, caller, context, parts);
+      if (first === undefined) return;
+      call.facts = { stream: first.session.sessionId };
+      receiveRequests({ ...first, iterator, caller, parts });
+      yield* deliver(first.session, context, parts);
+    });
+}
+
+/** Makes the handler of `Listen`: a session without requests. */
+export function listenCall(parts: ServiceParts) {
+  const path = pathOf(ChatService.method.listen);
+  return (request: ListenRequest, context: CallContext) =>
+    sessionCall(path, context, parts, async function* (call, caller) {
+      checkRequest(parts.validator, ListenRequestSchema, request);
+      const session = await openSession(request.open, "", caller, context, parts);
+      call.facts = { stream: session.sessionId };
+      yield* deliver(session, context, parts);
+    });
+}
+
+/** Does what both kinds of sessions need around them: headers, authentication, errors and the log. */
+async function* sessionCall(
+  path: string,
+  context: CallContext,
+  { chat, log }: ServiceParts,
+  run: (call: Call, caller: Caller) => AsyncGenerator<Uint8Array, void>,
+): AsyncGenerator<Uint8Array, void> {
+  const call = new Call(path, context, log);
+  try {
+    const caller = await authenticate(context.metadata, chat.logins);
+    call.caller = caller;
+    // At once, so that a silent stream is seen to be alive.
+    context.sendHeader();
+    yield* run(call, caller);
+    call.succeed();
+  } catch (error) {
+    throw call.fail(error);
+  }
+}
+
+/** Hands out what the session has, to its end. */
+async function* deliver(
+  session: Session,
+  context: CallContext,
+  parts: ServiceParts,
+): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* session.outbox;
+  } catch (error) {
+    // The status waits behind what the reader has not read: from one that does not read, the call is taken away.
+    setTimeout(() => endCall(context, error, parts), stuckAfterMs).unref();
+    throw error;
+  } finally {
+    parts.chat.closeSession(session);
+  }
+}
+
+async function openSession(
+  open: Open | undefined,
+  requestId: string,
+  caller: Caller,
+  context: CallContext,
+  parts: ServiceParts,
+): Promise<Session> {
+  const { chat } = parts;
+  const session = await chat.openSession(caller, open, requestId, (error) => endCall(context, error, parts));
+  // A blocked generator is not resumed when its call is cancelled, so a `finally` would come too late.
+  context.signal.addEventListener("abort", () => chat.closeSession(session));
+  if (context.signal.aborted) chat.closeSession(session);
+  return session;
+}
+
+/** Ends a call from outside its handler, if it is still open. */
+function endCall({ metadata }: CallContext, error: unknown, { handles, log }: ServiceParts): void {
+  const handle = handles?.get(String(metadata.get(callIdKey)));
+  handle?.end(toStatus(error, (errorId, err) => log.error({ errorId, err }, "session ended")));
+}
+
+/** The session, and the request that opened it if it asks for something more. */
+interface Opening {
+  session: Session;
+  request: StreamRequest | undefined;
+}
+
+/**
+ * Waits for the first request that opens a session; one that is refused does
+ * not, and the client may try again. Yields the refusals.
+ *
+ * @returns undefined when the client ends the stream before
+ * @throws ChatError STREAM_NOT_OPENED, and what no other request would mend
+ */
+async function* openByRequest(
+  iterator: AsyncIterator<StreamRequest>,
+  caller: Caller,
+  context: CallContext,
+  parts: ServiceParts,
+): AsyncGenerator<Uint8Array, Opening | undefined> {
+  const timeoutMs = parts.chat.limits.firstRequestTimeoutMs;
+  const timeout = startTimeout(timeoutMs);
+  try {
+    for (;;) {
+      const result = await Promise.race([iterator.next(), timeout.expired]);
+      if (result === "expired") {
+        throw new ChatError(
+          ErrorReason.STREAM_NOT_OPENED,
+          `no request came within ${timeoutMs / 1000} seconds; begin with {"open":{}}`,
+        );
+      }
+      if (result.done) return undefined;
+      const request = result.value;
+      try {
+        checkRequest(parts.validator, StreamRequestSchema, request);
+        const opens = request.request.case === "open";
+        const open = request.request.case === "open" ? request.request.value : undefined;
+        const session = await openSession(open, opens ? request.requestId : "", caller, context, parts);
+        return { session, request: opens ? undefined : request };
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        yield encodeRefusal(error, request.requestId, parts);
+      }
+    }
+  } finally {
+    timeout.clear();
+  }
+}
+
+/** Whether another request of the same stream may fare better. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof ChatError)) return false;
+  const code = statusOf[error.reason];
+  return (
+    code === statusOf[ErrorReason.INVALID_REQUEST] || code === statusOf[ErrorReason.CURSOR_OF_ANOTHER_EPOCH]
+  );
+}
+
+function startTimeout(ms: number): { expired: Promise<"expired">; clear: () => void } {
+  let timer: NodeJS.Timeout;
+  const expired = new Promise<"expired">((resolve) => {
+    timer = setTimeout(() => resolve("expired"), ms);
+  });
+  return { expired, clear: () => clearTimeout(timer) };
+}

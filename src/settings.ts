@@ -1,0 +1,310 @@
+/**
+ * Every setting of the server, as a table. `config.ts` reads values by it,
+ * `parlance serve --help` and `docs/settings.md` are made from it.
+ */
+
+import { z } from "zod";
+
+/** One setting: what it is for and which values it takes. */
+export interface Setting<T> {
+  /** How a value is written on the command line and in the environment. */
+  kind: "text" | "integer" | "flag";
+  /** For people: what it does, in a sentence or two. */
+  description: string;
+  /** For people: which values it takes, as in "must be …". */
+  allowed: string;
+  /** What a number counts; absent for plain numbers and other kinds. */
+  unit?: "ms" | "s" | "bytes";
+  /** The value when nothing sets it. */
+  default: T;
+  /** Whether its value must never be printed. */
+  secret: boolean;
+  /** Accepts the value or not. */
+  schema: z.ZodType;
+}
+
+/** The longest time a Node timer takes, a little under 25 days. */
+const maxTimerMs = 2_147_483_647;
+
+function text<D extends string | undefined>(options: {
+  default: D;
+  description: string;
+  allowed?: string;
+  minBytes?: number;
+  secret?: boolean;
+}): Setting<string | D> {
+  const minBytes = options.minBytes ?? 1;
+  return {
+    kind: "text",
+    description: options.description,
+    allowed: options.allowed ?? "text that is not empty",
+    default: options.default,
+    secret: options.secret ?? false,
+    schema: z.string().refine((value) => Buffer.byteLength(value) >= minBytes),
+  };
+}
+
+function integer<D extends number | undefined>(options: {
+  default: D;
+  min: number;
+  max: number;
+  unit?: "ms" | "s" | "bytes";
+  description: string;
+}): Setting<number | D> {
+  return {
+    kind: "integer",
+    description: options.description,
+    allowed: `a whole number from ${group(options.min)} to ${group(options.max)}`,
+    ...(options.unit && { unit: options.unit }),
+    default: options.default,
+    secret: false,
+    schema: z.int().min(options.min).max(options.max),
+  };
+}
+
+function choice<const V extends string>(options: {
+  values: readonly V[];
+  default: V;
+  description: string;
+}): Setting<V> {
+  return {
+    kind: "text",
+    description: options.description,
+    allowed: `one of ${options.values.join(", ")}`,
+    default: options.default,
+    secret: false,
+    schema: z.enum(options.values),
+  };
+}
+
+function flag(options: { default: boolean; description: string }): Setting<boolean> {
+  return {
+    kind: "flag",
+    description: options.description,
+    allowed: "true or false",
+    default: options.default,
+    secret: false,
+    schema: z.boolean(),
+  };
+}
+
+/** Writes a number with commas between its thousands. */
+function group(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+/** Every setting, in the order in which they are shown. Names carry their unit. */
+export const settings = {
+  host: text({
+    default: "127.0.0.1",
+    description: "The address to listen on. With `auth` = `dev` only loopback addresses are taken.",
+  }),
+  port: integer({
+    default: 50_051,
+    min: 0,
+    max: 65_535,
+    description: "The port to listen on; 0 takes any free one.",
+  }),
+  dataDir: text({
+    default: "./data",
+    description: "The folder that holds the SQLite file. It is made if need be.",
+  }),
+
+  auth: choice({
+    values: ["dev", "jwt"],
+    default: "dev",
+    description:
+      "How users prove who they are: `dev` lets anyone log in under any user id, `jwt` asks for a token signed with `jwtSecret`.",
+  }),
+  jwtSecret: text({
+    default: undefined,
+    minBytes: 32,
+    allowed: "text of at least 32 bytes",
+    secret: true,
+    description:
+      "The secret that tokens are signed with (HS256). With `auth` = `dev` it makes tokens work too.",
+  }),
+  jwtSecretFile: text({
+    default: undefined,
+    description:
+      "A file that holds the secret, instead of `jwtSecret`. One line break at its end is left out.",
+  }),
+  jwtIssuer: text({ default: undefined, description: "The `iss` that tokens must have." }),
+  jwtAudience: text({
+    default: undefined,
+    description:
+      "The `aud` that tokens must have. Without it, tokens that are meant for an audience are refused.",
+  }),
+  jwtMaxAgeSeconds: integer({
+    default: undefined,
+    min: 1,
+    max: 315_360_000,
+    unit: "s",
+    description: "The longest time since a token was issued (`iat`), whatever its `exp` says.",
+  }),
+  sessionTtlSeconds: integer({
+    default: 2_592_000,
+    min: 1,
+    max: 315_360_000,
+    unit: "s",
+    description:
+      "How long the session token of a `Login` is valid. With a host token it ends when that token ends, if that is earlier.",
+  }),
+
+  tlsCertFile: text({
+    default: undefined,
+    description: "The server's certificate chain, PEM. Goes with `tlsKeyFile`.",
+  }),
+  tlsKeyFile: text({ default: undefined, description: "The private key of `tlsCertFile`, PEM." }),
+
+  maxContentBytes: integer({
+    default: 65_536,
+    min: 1_024,
+    max: 1_048_576,
+    unit: "bytes",
+    description: "The largest encoded `Content` of a message.",
+  }),
+  maxGroupMembers: integer({
+    default: 10_000,
+    min: 2,
+    max: 100_000,
+    description: "The most members a group may have.",
+  }),
+  maxInFlight: integer({
+    default: 256,
+    min: 1,
+    max: 10_000,
+    description:
+      "The most requests of one stream that wait for an answer. The server reads no more of them until then.",
+  }),
+  maxSessions: integer({
+    default: 50_000,
+    min: 1,
+    max: 1_000_000,
+    description: "The most sessions open at a time. Further ones are refused with `TOO_MANY_SESSIONS`.",
+  }),
+  pingIntervalMs: integer({
+    default: 20_000,
+    min: 1_000,
+    max: 600_000,
+    unit: "ms",
+    description: "How often a client with nothing to say should send a `ping`; told to clients in `Limits`.",
+  }),
+  outboxMaxBytes: integer({
+    default: 262_144,
+    min: 65_536,
+    max: 16_777_216,
+    unit: "bytes",
+    description:
+      "How much may wait in memory for one session. A reader slower than that is served from the log instead and loses nothing.",
+  }),
+  replayLimit: integer({
+    default: 1_000,
+    min: 0,
+    max: 10_000,
+    description:
+      "How many missed events a new stream replays before it answers `behind`, where `Open.replay_limit` is not set.",
+  }),
+
+  firstRequestTimeoutMs: integer({
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    unit: "ms",
+    description: "How long a stream may stay without its first request.",
+  }),
+  maxUnaryDeadlineMs: integer({
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    unit: "ms",
+    description: "The longest a unary call may take, whatever deadline its caller sets.",
+  }),
+  maxConcurrentStreams: integer({
+    default: 100,
+    min: 1,
+    max: 100_000,
+    description: "The most calls open at a time on one connection.",
+  }),
+  maxRequestBytes: integer({
+    default: 131_072,
+    min: 32_768,
+    max: 16_777_216,
+    unit: "bytes",
+    description: "The largest encoded request. At least 32,768 more than `maxContentBytes`.",
+  }),
+  keepaliveTimeMs: integer({
+    default: 10_000,
+    min: 100,
+    max: 7_200_000,
+    unit: "ms",
+    description: "How long a connection may be silent before the server asks whether it lives.",
+  }),
+  keepaliveTimeoutMs: integer({
+    default: 5_000,
+    min: 100,
+    max: 600_000,
+    unit: "ms",
+    description: "How long the answer to that may take before the connection is given up.",
+  }),
+  maxConnectionIdleMs: integer({
+    default: 300_000,
+    min: 1_000,
+    max: maxTimerMs,
+    unit: "ms",
+    description: "How long a connection without any call is kept.",
+  }),
+  maxConnectionAgeMs: integer({
+    default: 3_600_000,
+    min: 1_000,
+    max: maxTimerMs,
+    unit: "ms",
+    description: "How long a connection is kept before its client is asked to make a new one.",
+  }),
+  maxConnectionAgeGraceMs: integer({
+    default: 60_000,
+    min: 0,
+    max: 3_600_000,
+    unit: "ms",
+    description: "How long the calls of such a connection may go on.",
+  }),
+  sessionMaxAgeMs: integer({
+    default: 3_000_000,
+    min: 500,
+    max: maxTimerMs,
+    unit: "ms",
+    description:
+      "How long a stream lives before it is asked to reconnect with a `drain` event. Lower than `maxConnectionAgeMs`, so that clients hear of it first.",
+  }),
+  drainGraceMs: integer({
+    default: 10_000,
+    min: 0,
+    max: 600_000,
+    unit: "ms",
+    description: "How long a stopping server gives its streams and calls to end.",
+  }),
+
+  reflection: flag({
+    default: true,
+    description: "Whether server reflection is on, so that `grpcurl` and `buf curl` need no files.",
+  }),
+  logLevel: choice({
+    values: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+    default: "info",
+    description:
+      "The least important log lines to write. They go to the standard error output, one JSON object a line.",
+  }),
+} satisfies Record<string, Setting<unknown>>;
+
+/** The name of a setting. */
+export type SettingName = keyof typeof settings;
+
+/** Returns the environment variable of a setting: `PARLANCE_DATA_DIR` for `dataDir`. */
+export function variableOf(name: string): string {
+  return `PARLANCE_${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
+}
+
+/** Returns the command-line option of a setting: `--data-dir` for `dataDir`. */
+export function optionOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

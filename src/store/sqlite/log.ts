@@ -1,0 +1,124 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { EventKind, LogEvent } from "../store.ts";
+
+const maxRememberedKeys = 100_000;
+
+/** Where an event was put. */
+export interface Place {
+  seq: number;
+  position: number;
+  acceptTimeMs: number;
+}
+
+/** An event the store makes itself. */
+export interface OwnEvent {
+  key: number;
+  conversationId: string;
+  kind: EventKind;
+  senderId: string;
+}
+
+/**
+ * The log inside write transactions. Heads are remembered for one transaction
+ * only; keys of conversations never change and are remembered until a rollback.
+ */
+export class Log {
+  #lastPosition = 0;
+  #acceptTimeMs = 0;
+  readonly #heads = new Map<number, number>();
+  readonly #keys = new Map<string, number>();
+  readonly #selectLast: StatementSync;
+  readonly #selectKey: StatementSync;
+  readonly #insertKey: StatementSync;
+  readonly #selectHead: StatementSync;
+  readonly #insert: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#selectLast = database.prepare("SELECT position, accept_time_ms FROM events ORDER BY position DESC LIMIT 1");
+    this.#selectKey = database.prepare("SELECT key FROM conversations WHERE conversation_id = ?");
+    this.#insertKey = database.prepare("INSERT INTO conversations (conversation_id) VALUES (?)");
+    this.#selectHead = database.prepare("SELECT seq FROM events WHERE conversation = ? ORDER BY seq DESC LIMIT 1");
+    this.#insert = database.prepare(`
+      INSERT INTO events (position, conversation, seq, kind, sender_id, client_message_id, accept_time_ms, body)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (sender_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING
+    `);
+  }
+
+  /** Reads where the log stands: at the start of a transaction, and after going back to a savepoint. */
+  refresh(): void {
+    this.#heads.clear();
+    const last = this.#selectLast.get();
+    this.#lastPosition = last === undefined ? 0 : Number(last.position);
+    this.#acceptTimeMs = Math.max(Date.now(), last === undefined ? 0 : Number(last.accept_time_ms));
+  }
+
+  /** Forgets keys that a rollback may have taken back. */
+  forget(): void {
+    this.#keys.clear();
+  }
+
+  /** When what this transaction stores is accepted, in milliseconds since 1970. */
+  get acceptTimeMs(): number {
+    return this.#acceptTimeMs;
+  }
+
+  /** Returns the key of a conversation, undefined when it has none yet. */
+  keyOf(conversationId: string): number | undefined {
+    const known = this.#keys.get(conversationId);
+    if (known !== undefined) return known;
+    const row = this.#selectKey.get(conversationId);
+    if (row === undefined) return undefined;
+    return this.#remember(conversationId, Number(row.key));
+  }
+
+  /** Makes a conversation. */
+  createConversation(conversationId: string): number {
+    const key = Number(this.#insertKey.run(conversationId).lastInsertRowid);
+    this.#heads.set(key, 0);
+    return this.#remember(conversationId, key);
+  }
+
+  /** Returns the last seq of a conversation, 0 when it is empty. */
+  headOf(key: number): number {
+    let head = this.#heads.get(key);
+    if (head === undefined) {
+      head = Number(this.#selectHead.get(key)?.seq ?? 0);
+      this.#heads.set(key, head);
+    }
+    return head;
+  }
+
+  /** Appends an event; undefined, and nothing done, when the sender already used the `clientMessageId`. */
+  append(
+    key: number,
+    kind: EventKind,
+    senderId: string,
+    clientMessageId: string | null,
+    body: Uint8Array,
+  ): Place | undefined {
+    const seq = this.headOf(key) + 1;
+    const position = this.#lastPosition + 1;
+    const acceptTimeMs = this.#acceptTimeMs;
+    const done = this.#insert.run(position, key, seq, kind, senderId, clientMessageId, acceptTimeMs, body);
+    if (done.changes === 0) return undefined;
+    this.#heads.set(key, seq);
+    this.#lastPosition = position;
+    return { seq, position, acceptTimeMs };
+  }
+
+  /** Appends an event whose body tells its own seq. */
+  appendOwn(event: OwnEvent, encode: (seq: number) => Uint8Array): LogEvent {
+    const body = encode(this.headOf(event.key) + 1);
+    const place = this.append(event.key, event.kind, event.senderId, null, body);
+    if (place === undefined) throw new Error("an event without client message id was taken for a duplicate");
+    const { conversationId, kind, senderId } = event;
+    return { ...place, conversationId, kind, senderId, body };
+  }
+
+  #remember(conversationId: string, key: number): number {
+    if (this.#keys.size >= maxRememberedKeys) this.#keys.clear();
+    this.#keys.set(conversationId, key);
+    return key;
+  }
+}

@@ -1,0 +1,99 @@
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { ChatError } from "../../errors.ts";
+import type { Appended } from "../store.ts";
+import { failureOf } from "./failures.ts";
+import type { Identity } from "./migrations.ts";
+import { type PackedDraft, packAppended, unpackDrafts } from "./packed-drafts.ts";
+import { type Answer, closeMessage, type Greeting, type Item, packError, type WorkerData } from "./wire.ts";
+
+/** A connection and what can be done with it. */
+export interface Engine {
+  readonly identity: Identity;
+  begin(): void;
+  commit(): void;
+  rollback(): void;
+  /** Appends a message. What it throws other than a `ChatError` fails the batch. */
+  append(draft: PackedDraft): Appended;
+  /** Runs any other method. What it throws fails this call alone, unless the database failed. */
+  call(name: string, args: readonly unknown[]): unknown;
+  close(): void;
+}
+
+/** Serves batches in a worker, each in one transaction. Opens the database again after it failed. */
+export function serve(open: (path: string) => Engine): void {
+  const port = parentPort as MessagePort;
+  const { path } = workerData as WorkerData;
+  let engine: Engine | undefined;
+  try {
+    engine = open(path);
+    port.postMessage({ ready: engine.identity } satisfies Greeting);
+  } catch (error) {
+    port.postMessage({ failed: packError(describe(path, error)) } satisfies Greeting);
+    return;
+  }
+
+  port.on("message", (message: Item[] | typeof closeMessage) => {
+    if (message === closeMessage) {
+      engine?.close();
+      port.close();
+    } else {
+      port.postMessage(answer(message));
+    }
+  });
+
+  function answer(items: Item[]): Answer {
+    try {
+      engine ??= open(path);
+      engine.begin();
+      const done = run(engine, items);
+      engine.commit();
+      return done;
+    } catch (error) {
+      engine?.rollback();
+      const failure = failureOf(error);
+      if (failure?.reopen === true) {
+        engine?.close();
+        engine = undefined;
+      }
+      return { failed: packError(failure?.error ?? error) };
+    }
+  }
+}
+
+function run(engine: Engine, items: readonly Item[]): Answer {
+  const appended: Array<Appended | undefined> = [];
+  const values: unknown[] = [];
+  const errors: Array<[number, ReturnType<typeof packError>]> = [];
+  let number = 0;
+  for (const item of items) {
+    if ("drafts" in item) {
+      for (const draft of unpackDrafts(item.drafts)) {
+        let result: Appended | undefined;
+        try {
+          result = engine.append(draft);
+        } catch (error) {
+          if (!(error instanceof ChatError)) throw error;
+          errors.push([number, packError(error)]);
+        }
+        appended.push(result);
+        number++;
+      }
+    } else {
+      let value: unknown;
+      try {
+        value = engine.call(item.name, item.args);
+      } catch (error) {
+        if (failureOf(error) !== undefined) throw error;
+        errors.push([number, packError(error)]);
+      }
+      values.push(value);
+      number++;
+    }
+  }
+  return { appended: packAppended(appended), values, errors };
+}
+
+function describe(path: string, error: unknown): unknown {
+  if (typeof (error as { errcode?: unknown }).errcode !== "number") return error;
+  return new Error(`cannot open the database ${path}: ${(error as Error).message}`, { cause: error });
+}

@@ -1,0 +1,148 @@
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Appended, Draft, GroupChange, LogEvent, Store } from "../store.ts";
+import { EventKind } from "../store.ts";
+import { type ChannelOptions, WorkerChannel } from "./channel.ts";
+import { takeLock } from "./lock.ts";
+import type { PackedEvents } from "./packed-events.ts";
+import { unpackEvents } from "./packed-events.ts";
+import type { Call } from "./wire.ts";
+
+/** Settings of the store. */
+export interface SqliteStoreOptions {
+  /** The database file; it and its directory are made if need be. */
+  path: string;
+  /** The most writes that may wait for the disk; more are refused. Default 100,000. */
+  maxWaitingWrites?: number;
+  /** The most bytes of message bodies that may wait for the disk. Default 256 MiB. */
+  maxWaitingBytes?: number;
+  logger?: { error(fields: object, message: string): void };
+}
+
+/**
+ * Opens the store in a SQLite file, for this process alone. One worker thread
+ * writes and another reads, so that the disk never stops the event loop.
+ *
+ * @throws Error when another process has the file, or it is of a newer release
+ */
+export async function createSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  const path = prepare(options.path);
+  const lock = takeLock(path);
+  const listeners: Array<(event: LogEvent) => void> = [];
+  const channel = (name: string, rest: Pick<ChannelOptions, "maxBatch" | "receive">) =>
+    new WorkerChannel({
+      ...rest,
+      url: workerUrl(name),
+      path,
+      maxWaiting: options.maxWaitingWrites ?? 100_000,
+      maxWaitingBytes: options.maxWaitingBytes ?? 268_435_456,
+      onCrash: (error) => options.logger?.error({ err: error, path, worker: name }, "a worker of the store ended"),
+    });
+  const writer = channel("writer", {
+    maxBatch: 1000,
+    receive(call, value) {
+      for (const event of appendedBy(call, value)) for (const listener of listeners) listener(event);
+      return value;
+    },
+  });
+  const reader = channel("reader", { maxBatch: 64, receive: unpackRead });
+
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    await Promise.all([reader.drain(), writer.drain()]);
+    // The last connection to close tidies up the files, which a reader may not.
+    await reader.stop();
+    await writer.stop();
+    lock.release();
+  };
+
+  try {
+    const identity = await writer.start();
+    await reader.start();
+    return {
+      ...identity,
+      ...methodsOf(writer, reader),
+      onAppended: (listener) => void listeners.push(listener),
+      close: () => (closed ??= close()),
+    };
+  } catch (error) {
+    await writer.stop();
+    lock.release();
+    throw error;
+  }
+}
+
+type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "close">;
+
+function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
+  return {
+    append: (draft) => writer.call("append", [draft], draft.body.length),
+    readPosition: (...args) => reader.call("readPosition", args),
+    readSeqs: (...args) => reader.call("readSeqs", args),
+    seqAtTime: (...args) => reader.call("seqAtTime", args),
+    readTail: (...args) => reader.call("readTail", args),
+    lastPosition: (...args) => reader.call("lastPosition", args),
+    readMissed: (...args) => reader.call("readMissed", args),
+    countMissed: (...args) => reader.call("countMissed", args),
+    firstUnreadPosition: (...args) => reader.call("firstUnreadPosition", args),
+    access: (...args) => reader.call("access", args),
+    listConversations: (...args) => reader.call("listConversations", args),
+    getConversation: (...args) => reader.call("getConversation", args),
+    markRead: (...args) => writer.call("markRead", args),
+    createGroup: (...args) => writer.call("createGroup", args),
+    getGroup: (...args) => reader.call("getGroup", args),
+    getMember: (...args) => reader.call("getMember", args),
+    updateGroup: (...args) => writer.call("updateGroup", args),
+    disbandGroup: (...args) => writer.call("disbandGroup", args),
+    joinGroup: (...args) => writer.call("joinGroup", args),
+    leaveGroup: (...args) => writer.call("leaveGroup", args),
+    addMembers: (...args) => writer.call("addMembers", args),
+    removeMembers: (...args) => writer.call("removeMembers", args),
+    updateMember: (...args) => writer.call("updateMember", args),
+    transferOwnership: (...args) => writer.call("transferOwnership", args),
+    listMembers: (...args) => reader.call("listMembers", args),
+    listGroups: (...args) => reader.call("listGroups", args),
+    groupIds: (...args) => reader.call("groupIds", args),
+    openDevice: (...args) => writer.call("openDevice", args),
+    saveCursors: (...args) => writer.call("saveCursors", args),
+    createSession: (...args) => writer.call("createSession", args),
+    findSession: (...args) => reader.call("findSession", args),
+    deleteSessions: (...args) => writer.call("deleteSessions", args),
+    tokensRefusedBeforeMs: (...args) => reader.call("tokensRefusedBeforeMs", args),
+    setLastActive: (...args) => writer.call("setLastActive", args),
+    getLastActive: (...args) => reader.call("getLastActive", args),
+  };
+}
+
+/** The events a write put into the log. A message's body never left this thread. */
+function appendedBy(call: Call, value: unknown): readonly LogEvent[] {
+  if (call.name !== "append") return (value as Partial<GroupChange> | undefined)?.events ?? [];
+  const { conversationId, senderId, body } = call.args[0] as Draft;
+  const { duplicate, ...place } = value as Appended;
+  return duplicate ? [] : [{ ...place, conversationId, kind: EventKind.MESSAGE, senderId, body }];
+}
+
+function unpackRead(call: Call, value: unknown): unknown {
+  switch (call.name) {
+    case "readSeqs":
+    case "readTail":
+      return unpackEvents(value as PackedEvents);
+    case "readMissed": {
+      const page = value as { events: PackedEvents };
+      return { ...page, events: unpackEvents(page.events) };
+    }
+    default:
+      return value;
+  }
+}
+
+/** Makes the file's directory and returns the one path that names the file, whatever links lead to it. */
+function prepare(path: string): string {
+  const directory = dirname(resolve(path));
+  mkdirSync(directory, { recursive: true });
+  return existsSync(path) ? realpathSync(path) : resolve(path);
+}
+
+function workerUrl(name: string): URL {
+  return new URL(import.meta.url.endsWith(".ts") ? `./${name}.ts` : `./${name}.js`, import.meta.url);
+}

@@ -1,0 +1,87 @@
+import type { DatabaseSync } from "node:sqlite";
+import { ChatError, ErrorReason } from "../../errors.ts";
+import type { DeviceRecord, SessionRecord } from "../store.ts";
+import type { Log } from "./log.ts";
+
+/** Makes the writes about users alone: what they read, their devices, sessions and activity. */
+export function createUserWrites(database: DatabaseSync, log: Log) {
+  const selectReadSeq = database.prepare("SELECT read_seq FROM members WHERE user_id = ? AND conversation = ?");
+  const updateReadSeq = database.prepare("UPDATE members SET read_seq = ? WHERE user_id = ? AND conversation = ?");
+  const upsertDevice = database.prepare(`
+    INSERT INTO devices (user_id, device_id, platform, name) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET
+      platform = iif(excluded.platform = 0, platform, excluded.platform),
+      name = iif(excluded.name = '', name, excluded.name)
+    RETURNING user_id AS userId, device_id AS deviceId, platform, name, position
+  `);
+  const upsertCursor = database.prepare(`
+    INSERT INTO devices (user_id, device_id, position) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET position = excluded.position WHERE ifnull(position, -1) < excluded.position
+  `);
+  const insertSession = database.prepare(`
+    INSERT INTO sessions (token_hash, session_id, user_id, device_id, platform, create_time_ms, expire_time_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+  `);
+  const deleteOfDevice = database.prepare("DELETE FROM sessions WHERE user_id = ? AND device_id = ?");
+  const deleteOfUser = database.prepare("DELETE FROM sessions WHERE user_id = ?");
+  const refuseForDevice = database.prepare(`
+    INSERT INTO devices (user_id, device_id, tokens_refused_before_ms) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET tokens_refused_before_ms = excluded.tokens_refused_before_ms
+  `);
+  const refuseForUser = database.prepare(`
+    INSERT INTO users (user_id, tokens_refused_before_ms) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET tokens_refused_before_ms = excluded.tokens_refused_before_ms
+  `);
+  const upsertActive = database.prepare(`
+    INSERT INTO users (user_id, last_active_ms) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET last_active_ms = max(last_active_ms, excluded.last_active_ms)
+  `);
+
+  function openDevice(userId: string, deviceId: string, platform: number, name: string): DeviceRecord {
+    const row = upsertDevice.get(userId, deviceId, platform, name) as unknown as DeviceRecord;
+    return { ...row, position: row.position ?? undefined };
+  }
+
+  return {
+    markRead(userId: string, conversationId: string, upToSeq: number): boolean {
+      const key = log.keyOf(conversationId);
+      const row = key === undefined ? undefined : selectReadSeq.get(userId, key);
+      if (key === undefined || row === undefined) {
+        throw new ChatError(ErrorReason.CONVERSATION_NOT_FOUND, `you are in no conversation "${conversationId}"`);
+      }
+      const lastSeq = log.headOf(key);
+      if (upToSeq > lastSeq) {
+        throw new ChatError(ErrorReason.SEQ_IN_FUTURE, `seq ${upToSeq} is above the last one, ${lastSeq}`);
+      }
+      if (upToSeq <= Number(row.read_seq)) return false;
+      updateReadSeq.run(upToSeq, userId, key);
+      return true;
+    },
+
+    openDevice,
+
+    saveCursors(entries: ReadonlyArray<{ userId: string; deviceId: string; position: number }>): void {
+      for (const { userId, deviceId, position } of entries) upsertCursor.run(userId, deviceId, position);
+    },
+
+    createSession(session: SessionRecord, deviceName: string): void {
+      const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
+      insertSession.run(tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs);
+      openDevice(userId, deviceId, platform, deviceName);
+    },
+
+    deleteSessions(userId: string, deviceId: string | undefined): void {
+      if (deviceId === undefined) {
+        deleteOfUser.run(userId);
+        refuseForUser.run(userId, Date.now());
+      } else {
+        deleteOfDevice.run(userId, deviceId);
+        refuseForDevice.run(userId, deviceId, Date.now());
+      }
+    },
+
+    setLastActive(entries: ReadonlyArray<{ userId: string; timeMs: number }>): void {
+      for (const { userId, timeMs } of entries) upsertActive.run(userId, timeMs);
+    },
+  };
+}

@@ -1,0 +1,77 @@
+/** The worker that writes. It is the only one that ever does. */
+
+import { ChatError } from "../../errors.ts";
+import { createAppendMessage } from "./append-message.ts";
+import { openForWriting } from "./database.ts";
+import { failureOf } from "./failures.ts";
+import { createGroupMembers } from "./group-members.ts";
+import { createGroupSettings } from "./group-settings.ts";
+import { GroupTables } from "./group-tables.ts";
+import { Log } from "./log.ts";
+import { migrate, readIdentity } from "./migrations.ts";
+import { type Engine, serve } from "./serve.ts";
+import { createUserWrites } from "./user-writes.ts";
+
+serve(open);
+
+function open(path: string): Engine {
+  const database = openForWriting(path);
+  try {
+    migrate(database, path);
+    return createEngine(database);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function createEngine(database: ReturnType<typeof openForWriting>): Engine {
+  const log = new Log(database);
+  const tables = new GroupTables(database);
+  const methods: Record<string, (...args: never[]) => unknown> = {
+    ...createGroupSettings(tables, log),
+    ...createGroupMembers(tables, log),
+    ...createUserWrites(database, log),
+  };
+  const begin = database.prepare("BEGIN IMMEDIATE");
+  const commit = database.prepare("COMMIT");
+  const rollback = database.prepare("ROLLBACK");
+  const savepoint = database.prepare("SAVEPOINT one_call");
+  const release = database.prepare("RELEASE one_call");
+  const goBack = database.prepare("ROLLBACK TO one_call");
+
+  return {
+    identity: readIdentity(database),
+    begin() {
+      begin.run();
+      log.refresh();
+    },
+    commit: () => void commit.run(),
+    rollback() {
+      log.forget();
+      try {
+        rollback.run();
+      } catch {
+        // SQLite has rolled back by itself, or BEGIN was what failed.
+      }
+    },
+    append: createAppendMessage(database, log),
+    call(name, args) {
+      savepoint.run();
+      try {
+        const value = methods[name]?.(...(args as never[]));
+        release.run();
+        return value;
+      } catch (error) {
+        if (failureOf(error) !== undefined) throw error;
+        goBack.run();
+        release.run();
+        // Refusals come before anything is written.
+        if (!(error instanceof ChatError)) log.forget();
+        log.refresh();
+        throw error;
+      }
+    },
+    close: () => database.close(),
+  };
+}

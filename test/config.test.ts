@@ -1,0 +1,217 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConfigError, type ConfigSources, loadConfig, settings } from "../src/config.ts";
+import { optionOf, type Setting, variableOf } from "../src/settings.ts";
+import { seed } from "./support/seed.ts";
+
+const secret = "a secret of the tests that is long enough";
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "parlance-config-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function fileWith(content: string, name = "config.json"): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** Loads without this machine's own environment. */
+function load(sources: ConfigSources = {}) {
+  return loadConfig({ env: {}, ...sources });
+}
+
+function refusal(sources: ConfigSources): string {
+  try {
+    load(sources);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    const { message } = error as ConfigError;
+    expect(message).not.toContain("\n");
+    return message;
+  }
+  return expect.unreachable("was accepted");
+}
+
+describe("the configuration", () => {
+  test("is the defaults when nothing is set", () => {
+    const config = load();
+    for (const [name, setting] of Object.entries<Setting<unknown>>(settings)) {
+      expect(config).toHaveProperty(name, setting.default);
+    }
+  });
+
+  test("has defaults that are themselves allowed", () => {
+    for (const setting of Object.values<Setting<unknown>>(settings)) {
+      if (setting.default !== undefined) expect(setting.schema.safeParse(setting.default).success).toBe(true);
+    }
+  });
+
+  test("takes options before variables before the file before defaults", () => {
+    const file = fileWith('{ "port": 1, "maxSessions": 11, "reflection": false }');
+    const env = { PARLANCE_PORT: "2", PARLANCE_DATA_DIR: "/env", PARLANCE_MAX_SESSIONS: "12" };
+    const config = load({ file, env, options: { port: "3", dataDir: undefined } });
+    expect(config).toMatchObject({
+      port: 3,
+      maxSessions: 12,
+      dataDir: "/env",
+      reflection: false,
+      host: "127.0.0.1",
+    });
+  });
+
+  test("finds its file by PARLANCE_CONFIG", () => {
+    expect(load({ env: { PARLANCE_CONFIG: fileWith('{ "port": 7 }') } }).port).toBe(7);
+  });
+
+  test("passes over empty variables, others' variables and those of tests", () => {
+    const env = { PARLANCE_PORT: "", PARLANCE_CONFIG: "", PARLANCE_TEST_SEED: "1", PATH: "/bin" };
+    expect(load({ env }).port).toBe(50_051);
+  });
+
+  test.each([
+    ["true", true],
+    ["on", true],
+    ["1", true],
+    ["false", false],
+    ["off", false],
+    ["0", false],
+  ])("reads the flag %j", (text, value) => {
+    expect(load({ env: { PARLANCE_REFLECTION: text } }).reflection).toBe(value);
+  });
+
+  test("reads the secret from a file without its last line break", () => {
+    const jwtSecretFile = fileWith(`${secret}\n`, "secret");
+    expect(load({ options: { auth: "jwt", jwtSecretFile } }).jwtSecret).toBe(secret);
+  });
+
+  test("takes the secret or its file from the more important source", () => {
+    const file = fileWith(JSON.stringify({ jwtSecretFile: fileWith(secret, "secret") }));
+    expect(load({ file, options: { jwtSecret: `${secret}!` } }).jwtSecret).toBe(`${secret}!`);
+  });
+});
+
+describe("a setting that is", () => {
+  test("unknown is named, whatever its source", () => {
+    expect(refusal({ options: { prot: "1" } })).toMatch(/^--prot is no option; .*--help/);
+    expect(refusal({ env: { PARLANCE_PROT: "1" } })).toMatch(/^PARLANCE_PROT is no setting; .*--help/);
+    expect(refusal({ file: fileWith('{ "prot": 1 }') })).toMatch(/^"prot" in .*config\.json is no setting/);
+    expect(refusal({ file: fileWith('{ "__proto__": 1 }') })).toContain("is no setting");
+  });
+
+  test.each(["abc", "-1", "65536", "1.5", "1e3", "0x10", " 80", "NaN", "99999999999999999999"])(
+    "no port (%j) is named with the allowed range",
+    (text) => {
+      expect(refusal({ env: { PARLANCE_PORT: text } })).toBe(
+        `port must be a whole number from 0 to 65,535, but PARLANCE_PORT is ${JSON.stringify(text)}`,
+      );
+    },
+  );
+
+  test("of the wrong type in the file is refused", () => {
+    expect(refusal({ file: fileWith('{ "port": "80" }') })).toMatch(
+      /^port must be a whole number .* is "80"$/,
+    );
+    expect(refusal({ file: fileWith('{ "reflection": "on" }') })).toMatch(
+      /^reflection must be true or false/,
+    );
+    expect(refusal({ file: fileWith('{ "host": null }') })).toMatch(/^host must be text/);
+  });
+
+  test("no choice is named with the choices", () => {
+    expect(refusal({ options: { auth: "none" } })).toBe('auth must be one of dev, jwt, but --auth is "none"');
+  });
+
+  test("a secret is never repeated", () => {
+    const short = "hunter2hunter2";
+    const messages = [
+      refusal({ options: { jwtSecret: short } }),
+      refusal({ env: { PARLANCE_JWT_SECRET: short } }),
+      refusal({ file: fileWith(JSON.stringify({ jwtSecret: short })) }),
+      refusal({ file: fileWith(`{ "jwtSecret": "${short}`) }),
+      refusal({ options: { jwtSecretFile: fileWith(short, "secret") } }),
+    ];
+    for (const message of messages) expect(message).not.toContain("hunter2");
+  });
+
+  test("wrong in any way is refused with one line that names it", () => {
+    const entries = fc.constantFrom(...Object.entries<Setting<unknown>>(settings));
+    fc.assert(
+      fc.property(entries, fc.string(), ([name, setting], text) => {
+        const env = { [variableOf(name)]: text };
+        try {
+          load({ env });
+        } catch (error) {
+          if (!(error instanceof ConfigError)) throw error;
+          // Rules between settings and files that cannot be read speak of the setting too.
+          return (
+            error.message.includes(name) &&
+            !(setting.secret && error.message.includes(text) && text.length > 3)
+          );
+        }
+        return true;
+      }),
+      { seed: seed(), numRuns: 500 },
+    );
+  });
+});
+
+describe("a server where anyone can log in as anybody", () => {
+  const wayOut = /PARLANCE_AUTH=jwt and PARLANCE_JWT_SECRET/;
+
+  test.each([
+    "0.0.0.0",
+    "::",
+    "192.168.1.2",
+    "example.org",
+    "[::]",
+    "::ffff:10.0.0.1",
+    "localhost.example.org",
+  ])("does not listen on %s, whatever the source", (host) => {
+    expect(refusal({ options: { host } })).toMatch(wayOut);
+    expect(refusal({ env: { PARLANCE_HOST: host } })).toMatch(wayOut);
+    expect(refusal({ file: fileWith(JSON.stringify({ host })) })).toMatch(wayOut);
+  });
+
+  test.each(["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "0:0:0:0:0:0:0:1"])(
+    "listens on %s",
+    (host) => {
+      expect(load({ options: { host } }).host).toBe(host.replace(/[[\]]/g, ""));
+    },
+  );
+
+  test("listens anywhere once it checks tokens", () => {
+    const env = { PARLANCE_HOST: "0.0.0.0", PARLANCE_AUTH: "jwt", PARLANCE_JWT_SECRET: secret };
+    expect(load({ env }).host).toBe("0.0.0.0");
+  });
+});
+
+describe("settings that do not go together are refused:", () => {
+  test.each([
+    ["tokens without a secret", { auth: "jwt" }, "PARLANCE_JWT_SECRET"],
+    ["a certificate without its key", { tlsCertFile: "a.pem" }, "tlsKeyFile"],
+    ["a key without its certificate", { tlsKeyFile: "a.pem" }, "tlsCertFile"],
+    ["requests that cannot hold the largest content", { maxContentBytes: "131072" }, "maxRequestBytes"],
+    ["an outbox that cannot hold the largest request", { outboxMaxBytes: "65536" }, "outboxMaxBytes"],
+    ["connections that end before their sessions", { sessionMaxAgeMs: "3600000" }, "sessionMaxAgeMs"],
+    ["a secret and a file with a secret", { jwtSecret: secret, jwtSecretFile: "x" }, "leave one out"],
+  ])("%s", (_, options, part) => {
+    expect(refusal({ options })).toContain(part);
+  });
+
+  test("a file that is not there, not JSON or not an object", () => {
+    expect(refusal({ file: join(folder, "none.json") })).toMatch(/cannot be read: .*ENOENT/);
+    expect(refusal({ file: fileWith("port: 1") })).toMatch(/is not JSON/);
+    expect(refusal({ file: fileWith("[1]") })).toMatch(/one JSON object/);
+  });
+});
+
+test("names of options and variables follow from the setting's", () => {
+  expect(optionOf("maxConnectionAgeMs")).toBe("--max-connection-age-ms");
+  expect(variableOf("maxConnectionAgeMs")).toBe("PARLANCE_MAX_CONNECTION_AGE_MS");
+});
