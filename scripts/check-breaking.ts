@@ -4,7 +4,7 @@
  * there is one. Says so and passes where there is nothing to compare with.
  */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,19 +16,12 @@ if (earlier === undefined) {
   const folder = mkdtempSync(join(tmpdir(), "parlance-breaking-"));
   const archive = join(folder, "earlier.tar");
   try {
-    execFileSync("git", [
-      "archive",
-      "--format=tar",
-      `--output=${archive}`,
-      earlier,
-      "buf.yaml",
-      "proto",
-      "third_party",
-    ]);
-    execFileSync("buf", ["breaking", "--against", archive], { stdio: "inherit" });
-  } catch {
-    console.error(`buf breaking: the protos break clients generated from ${earlier}`);
-    process.exitCode = 1;
+    const sources = ["buf.yaml", "proto", "third_party"];
+    execFileSync("git", ["archive", "--format=tar", `--output=${archive}`, earlier, ...sources]);
+    const { status, error } = spawnSync("buf", ["breaking", "--against", archive], { stdio: "inherit" });
+    if (error) throw error;
+    if (status !== 0) console.error(`buf breaking: the protos break clients generated from ${earlier}`);
+    process.exitCode = status ?? 1;
   } finally {
     rmSync(folder, { recursive: true });
   }

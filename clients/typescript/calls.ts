@@ -1,4 +1,4 @@
-import { type CallOptions, type ClientMiddleware, ClientError, Metadata, Status } from "nice-grpc";
+import { type CallOptions, ClientError, type ClientMiddleware, Metadata, Status } from "nice-grpc";
 import { errorOfCall, hadNoEffect, isTransient, isTransport, ParlanceError } from "./errors.ts";
 import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
@@ -36,7 +36,10 @@ export interface CallExtras {
 export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExtras> {
   return async function* middleware(call, options) {
     if (call.requestStream || call.responseStream) {
-      throw new ParlanceError(Status.UNIMPLEMENTED, "streams are opened by the client itself: use client.events()");
+      throw new ParlanceError(
+        Status.UNIMPLEMENTED,
+        "streams are opened by the client itself: use client.events()",
+      );
     }
     const deadline = Date.now() + (options.deadlineMs ?? settings.deadlineMs);
     const backoff = new Backoff();
@@ -80,7 +83,12 @@ interface Attempt {
   end(): void;
 }
 
-function startAttempt(settings: CallSettings, options: CallOptions, deadline: number, token: string | undefined): Attempt {
+function startAttempt(
+  settings: CallSettings,
+  options: CallOptions,
+  deadline: number,
+  token: string | undefined,
+): Attempt {
   const metadata = Metadata(options.metadata);
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
   const timeout = new AbortController();
@@ -105,7 +113,10 @@ function startAttempt(settings: CallSettings, options: CallOptions, deadline: nu
       if (options.signal?.aborted) return error;
       if (settings.closed.aborted) return new ParlanceError(Status.CANCELLED, "the client was closed");
       if (timeout.signal.aborted) {
-        return new ParlanceError(Status.DEADLINE_EXCEEDED, `no answer from ${settings.line.address} within ${ms} ms`);
+        return new ParlanceError(
+          Status.DEADLINE_EXCEEDED,
+          `no answer from ${settings.line.address} within ${ms} ms`,
+        );
       }
       return error;
     },

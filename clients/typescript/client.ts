@@ -6,7 +6,12 @@ import type { Conversation } from "../../gen/parlance/chat/v1/conversation_pb.js
 import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import { type Limits, LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
-import { type Behind, CaughtUpSchema, type EventKind, type Opened } from "../../gen/parlance/chat/v1/event_pb.js";
+import {
+  type Behind,
+  CaughtUpSchema,
+  type EventKind,
+  type Opened,
+} from "../../gen/parlance/chat/v1/event_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
@@ -82,7 +87,10 @@ export interface ClientStats {
   reconnects: number;
 }
 
-type TypedClient<Service extends Parameters<typeof toDefinition>[0]> = Client<RpcDefinition<Service>, CallExtras>;
+type TypedClient<Service extends Parameters<typeof toDefinition>[0]> = Client<
+  RpcDefinition<Service>,
+  CallExtras
+>;
 
 /**
  * Connects a user.
@@ -129,7 +137,7 @@ export class ParlanceClient {
   #state: ClientState = "connecting";
   #streams = 0;
   #watched: string[] = [];
-  #room: (() => void)[] = [];
+  readonly #room: (() => void)[] = [];
   #full = false;
   #closed: Promise<void> | undefined;
 
@@ -137,7 +145,8 @@ export class ParlanceClient {
   constructor(options: ConnectOptions) {
     this.#options = options;
     const { address, deadlineMs = 30_000, connectTimeoutMs = 10_000 } = options;
-    if (options.transport === undefined && address === undefined) throw new TypeError("connect needs an address or a transport");
+    if (options.transport === undefined && address === undefined)
+      throw new TypeError("connect needs an address or a transport");
     this.#line = new Line(options.transport ?? createTransport({ ...options, address: address ?? "" }));
 
     const settings = { line: this.#line, deadlineMs, attemptMs: 10_000, closed: this.#closing.signal };
@@ -145,7 +154,9 @@ export class ParlanceClient {
       .use(callMiddleware(settings))
       .create(toDefinition(ChatService), this.#line.channel);
     this.#login = new Login(options.credentials, options.device ?? {}, (request) =>
-      loginClient.login(request, { deadlineMs: this.#state === "connecting" ? connectTimeoutMs : deadlineMs }),
+      loginClient.login(request, {
+        deadlineMs: this.#state === "connecting" ? connectTimeoutMs : deadlineMs,
+      }),
     );
 
     const factory = createClientFactory().use(callMiddleware({ ...settings, login: this.#login }));
@@ -245,7 +256,8 @@ export class ParlanceClient {
   /**
    * The events, each once, those of a conversation in the order of seq. There is
    * one iteration: every call returns the same. It ends when the client is
-   * closed, and throws when the server says to stay away.
+   * closed, and throws when the server says to stay away: `close` then still has
+   * to be called.
    */
   events(): AsyncIterableIterator<ClientEvent, undefined> {
     if (this.#options.onEvent) throw new TypeError("the events of this client go to onEvent");
@@ -270,7 +282,9 @@ export class ParlanceClient {
   /** Tells others that the user types, or no longer does. Nothing happens while there is no stream. */
   setTyping(target: { recipientId: string } | { groupId: string }, typing: boolean): void {
     const where: MessageInitShape<typeof SetTypingRequestSchema>["target"] =
-      "groupId" in target ? { case: "groupId", value: target.groupId } : { case: "recipientId", value: target.recipientId };
+      "groupId" in target
+        ? { case: "groupId", value: target.groupId }
+        : { case: "recipientId", value: target.recipientId };
     this.#requests.tell({ case: "setTyping", value: { target: where, typing } });
   }
 
@@ -288,7 +302,8 @@ export class ParlanceClient {
   /** Marks a conversation as read up to a seq and returns it as it is then. */
   async markRead(conversationId: string, upToSeq: bigint): Promise<Conversation> {
     const { conversation } = await this.conversations.markRead({ conversationId, upToSeq });
-    if (conversation === undefined) throw new ParlanceError(Status.INTERNAL, "the server answered without a conversation");
+    if (conversation === undefined)
+      throw new ParlanceError(Status.INTERNAL, "the server answered without a conversation");
     return conversation;
   }
 
@@ -339,7 +354,6 @@ export class ParlanceClient {
       if (error !== undefined) this.#requests.fail(error);
     }
     this.#setState(state, error);
-    if (error !== undefined) void this.close();
   }
 
   #setState(state: ClientState, error?: ParlanceError): void {

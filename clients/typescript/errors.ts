@@ -60,7 +60,12 @@ export function errorOfRpcStatus(status: RpcStatus): ParlanceError {
  *
  * @param detailsBin the trailer `grpc-status-details-bin`, if there was one
  */
-export function errorOfCall(code: Status, message: string, detailsBin: Uint8Array | undefined, cause?: unknown): ParlanceError {
+export function errorOfCall(
+  code: Status,
+  message: string,
+  detailsBin: Uint8Array | undefined,
+  cause?: unknown,
+): ParlanceError {
   return new ParlanceError(code, message, { ...readErrorDetails(detailsBin), cause });
 }
 
@@ -71,7 +76,10 @@ export function errorOfCall(code: Status, message: string, detailsBin: Uint8Arra
 export function hadNoEffect(error: ParlanceError): boolean {
   if (error.reason === ErrorReason.SERVER_DRAINING) return true;
   if (error.reason === ErrorReason.TOO_MANY_SESSIONS) return true;
-  return error.code === Status.UNAVAILABLE && /^No connection established|^Name resolution failed/.test(error.message);
+  return (
+    error.code === Status.UNAVAILABLE &&
+    /^No connection established|^Name resolution failed/.test(error.message)
+  );
 }
 
 /** Tells whether a request that may be repeated is worth repeating. */

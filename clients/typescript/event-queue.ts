@@ -19,7 +19,10 @@ export class EventQueue implements AsyncIterableIterator<ClientEvent, undefined>
   #first = 0;
   #full = false;
   #lastTaken: ClientEvent | undefined;
-  #waiting: Array<{ resolve: (result: IteratorResult<ClientEvent, undefined>) => void; reject: (error: unknown) => void }> = [];
+  readonly #waiting: Array<{
+    resolve: (result: IteratorResult<ClientEvent, undefined>) => void;
+    reject: (error: unknown) => void;
+  }> = [];
   #ended = false;
   #error: unknown;
 

@@ -1,6 +1,11 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
-import { type Behind, CloseReason, type OpenSchema, type Opened, type ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import {
+  type Behind,
+  CloseReason,
+  type EventKind,
+  type Opened,
+  type ServerEvent,
+} from "../../gen/parlance/chat/v1/event_pb.js";
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ErrorReason, isTransport, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
@@ -23,7 +28,7 @@ export interface LiveOptions {
   log: EventLog;
   requests: Requests;
   /** How to open each stream, beside where to go on. */
-  open: MessageInitShape<typeof OpenSchema>;
+  open: { eventKinds?: EventKind[]; replayLimit?: number };
   backoff: BackoffOptions | undefined;
   /** Shows an event to the application. */
   show: (event: ClientEvent) => void;
@@ -77,7 +82,10 @@ export class Live {
     this.#stop.abort();
     this.#session?.resume();
     this.#session?.halfClose();
-    const late = setTimeout(() => this.#session?.fail(new ParlanceError(Status.CANCELLED, "the client was closed")), endMs);
+    const late = setTimeout(
+      () => this.#session?.fail(new ParlanceError(Status.CANCELLED, "the client was closed")),
+      endMs,
+    );
     await this.#done;
     clearTimeout(late);
   }
@@ -91,8 +99,7 @@ export class Live {
         if (this.#stop.signal.aborted) break;
         end = await this.#live(token);
       } catch (error) {
-        if (!(error instanceof ParlanceError)) throw error;
-        end = { closed: undefined, error, openMs: undefined };
+        end = { closed: undefined, error: asParlanceError(error), openMs: undefined };
       }
       this.#session = undefined;
       this.#options.requests.endStream();
@@ -103,7 +110,8 @@ export class Live {
         this.#options.onState("closed", fatal);
         return;
       }
-      if (end.error !== undefined && isTransport(end.error) && this.#connection) this.#options.line.renew(this.#connection);
+      if (end.error !== undefined && isTransport(end.error) && this.#connection)
+        this.#options.line.renew(this.#connection);
       this.#options.onState("reconnecting");
       if ((end.openMs ?? 0) >= goodStreamMs) this.#backoff.reset();
       const askedMs = millis(end.closed?.retryAfter) ?? end.error?.retryAfterMs ?? 0;
@@ -119,7 +127,9 @@ export class Live {
     this.#held = undefined;
     this.#connection = line.connection;
     const from =
-      log.epoch === "" ? open : { ...open, resumeFrom: { epoch: log.epoch, position: BigInt(log.resumePosition) } };
+      log.epoch === ""
+        ? open
+        : { ...open, resumeFrom: { epoch: log.epoch, position: BigInt(log.resumePosition) } };
     return new Promise((resolve) => {
       const session = new Session({
         connection: this.#connection as Connection,
@@ -183,7 +193,11 @@ export class Live {
     }
   }
 
-  #show(session: Session, { case: name, value }: { case: ShownCase; value: unknown }, cursor: Cursor | undefined): void {
+  #show(
+    session: Session,
+    { case: name, value }: { case: ShownCase; value: unknown },
+    cursor: Cursor | undefined,
+  ): void {
     this.#options.show({ case: name, value, cursor } as ClientEvent);
     if (this.#options.hasRoom() || !session.usable) return;
     session.pause();
@@ -204,7 +218,8 @@ export class Live {
     const { fetchMissed, log } = this.#options;
     const { cursor, lastSeqs } = behind;
     const skip = () => {
-      for (const [conversationId, seq] of Object.entries(lastSeqs)) log.skipTo(conversationId, Number(seq), Number(cursor?.position ?? 0));
+      for (const [conversationId, seq] of Object.entries(lastSeqs))
+        log.skipTo(conversationId, Number(seq), Number(cursor?.position ?? 0));
       if (cursor) log.moveTo(cursor.epoch, Number(cursor.position));
     };
     if (fetchMissed === undefined || this.#opened === undefined) {
@@ -223,7 +238,7 @@ export class Live {
       },
       (error: unknown) => {
         // The cursor has not moved: the next stream is told the same again.
-        session.fail(error instanceof ParlanceError ? error : new ParlanceError(Status.UNKNOWN, String(error), { cause: error }));
+        session.fail(asParlanceError(error));
       },
     );
   }
@@ -250,12 +265,15 @@ export class Live {
           reason: ErrorReason.SESSION_REPLACED,
         });
       case CloseReason.LOGGED_OUT:
-        return new ParlanceError(Status.UNAUTHENTICATED, "the session was logged out", { reason: ErrorReason.SESSION_LOGGED_OUT });
+        return new ParlanceError(Status.UNAUTHENTICATED, "the session was logged out", {
+          reason: ErrorReason.SESSION_LOGGED_OUT,
+        });
       case CloseReason.TOKEN_EXPIRED:
         if (token !== undefined) this.#options.login.refuse(token);
         return undefined;
       case CloseReason.UNSPECIFIED:
-        if (closed?.retryAfter === undefined) return error ?? new ParlanceError(Status.ABORTED, "the server ended the stream");
+        if (closed?.retryAfter === undefined)
+          return error ?? new ParlanceError(Status.ABORTED, "the server ended the stream");
         return undefined;
     }
     if (error === undefined) return undefined;
@@ -294,3 +312,8 @@ export class Live {
 }
 
 const gapError = new ParlanceError(Status.DATA_LOSS, "events are missing");
+
+function asParlanceError(error: unknown): ParlanceError {
+  if (error instanceof ParlanceError) return error;
+  return new ParlanceError(Status.UNKNOWN, String(error), { cause: error });
+}

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { LoginRequestSchema, LoginResponse } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { DeviceSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+import { ParlanceError, Status } from "./errors.ts";
 import { epochMillis } from "./time.ts";
 
 /** What proves who the user is. */
@@ -67,7 +68,15 @@ export class Login {
   async #credential(): Promise<NonNullable<MessageInitShape<typeof LoginRequestSchema>["credential"]>> {
     const credentials = this.#credentials;
     if ("devUserId" in credentials) return { case: "devUserId", value: credentials.devUserId };
-    const token = "token" in credentials ? credentials.token : await credentials.getToken();
-    return { case: "token", value: token };
+    return {
+      case: "token",
+      value: "token" in credentials ? credentials.token : await ask(credentials.getToken),
+    };
   }
+}
+
+function ask(getToken: () => string | Promise<string>): Promise<string> {
+  return (async () => getToken())().catch((cause: unknown) => {
+    throw new ParlanceError(Status.UNKNOWN, "getToken failed", { cause });
+  });
 }

@@ -1,6 +1,9 @@
 import type { Behind } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { ChatMessage } from "../../gen/parlance/chat/v1/message_pb.js";
-import type { ListMessagesRequest, ListMessagesResponse } from "../../gen/parlance/chat/v1/message_service_pb.js";
+import type {
+  ListMessagesRequest,
+  ListMessagesResponse,
+} from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { ErrorReason, ParlanceError } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 
@@ -49,7 +52,11 @@ export async function fetchMissed(
   }
 }
 
-async function* messagesAfter(conversationId: string, afterSeq: bigint, listMessages: ListMessages): AsyncGenerator<ChatMessage> {
+async function* messagesAfter(
+  conversationId: string,
+  afterSeq: bigint,
+  listMessages: ListMessages,
+): AsyncGenerator<ChatMessage> {
   let pageToken = "";
   do {
     const page = await listMessages({

@@ -62,7 +62,8 @@ export class Sends {
   async send(target: Target, content: ContentInit, init: SendInit = {}): Promise<SendResult> {
     const { clientMessageId = uuidv7(), deadlineMs = this.#options.deadlineMs, ...options } = init;
     const common = {
-      content: typeof content === "string" ? { kind: { case: "text" as const, value: { body: content } } } : content,
+      content:
+        typeof content === "string" ? { kind: { case: "text" as const, value: { body: content } } } : content,
       clientMessageId,
       options,
     };
@@ -74,35 +75,45 @@ export class Sends {
     const deadline = Date.now() + deadlineMs;
     let backoff: Backoff | undefined;
     while (true) {
+      if (this.#options.closed.aborted) throw new ParlanceError(Status.CANCELLED, "the client was closed");
       try {
         const result = this.#options.streaming() ? await this.#overStream(request, deadline) : undefined;
         if (result !== undefined) return result;
         const remainingMs = deadline - Date.now();
         if (remainingMs > 0) return await this.#unary(request, remainingMs);
       } catch (error) {
-        if (!(error instanceof ParlanceError) || !isTransient(error) || this.#options.closed.aborted) throw error;
+        if (!(error instanceof ParlanceError) || !isTransient(error) || this.#options.closed.aborted)
+          throw error;
         backoff ??= new Backoff();
         const waitMs = backoff.next(error.retryAfterMs);
         if (Date.now() + waitMs >= deadline) throw error;
         await sleep(waitMs, this.#options.closed);
         continue;
       }
-      throw new ParlanceError(Status.DEADLINE_EXCEEDED, `no answer within ${deadlineMs} ms; the message may have been sent`);
+      throw new ParlanceError(
+        Status.DEADLINE_EXCEEDED,
+        `no answer within ${deadlineMs} ms; the message may have been sent`,
+      );
     }
   }
 
   async #overStream(request: RequestInit, deadline: number): Promise<SendResult | undefined> {
     const event = await this.#options.requests.ask(request, deadline);
-    if (event === undefined || event.event.case === "sent") return event?.event.value as SendResult | undefined;
+    if (event === undefined || event.event.case === "sent")
+      return event?.event.value as SendResult | undefined;
     throw new ParlanceError(Status.INTERNAL, `the server answered a send with ${event.event.case}`);
   }
 
-  async #unary(request: Extract<RequestInit, { case: "sendDirect" | "sendGroup" }>, deadlineMs: number): Promise<SendResult> {
+  async #unary(
+    request: Extract<RequestInit, { case: "sendDirect" | "sendGroup" }>,
+    deadlineMs: number,
+  ): Promise<SendResult> {
     const { result } =
       request.case === "sendDirect"
         ? await this.#options.sendDirect(request.value, { deadlineMs })
         : await this.#options.sendGroup(request.value, { deadlineMs });
-    if (result === undefined) throw new ParlanceError(Status.INTERNAL, "the server answered a send without a result");
+    if (result === undefined)
+      throw new ParlanceError(Status.INTERNAL, "the server answered a send without a result");
     return result;
   }
 }

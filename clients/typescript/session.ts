@@ -7,7 +7,7 @@ import {
   type StreamResponse,
   StreamResponseSchema,
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import type { Closed, OpenSchema, Opened, ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import type { Closed, Opened, OpenSchema, ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { errorOfCall, errorOfRpcStatus, ParlanceError, Status } from "./errors.ts";
 import { millis } from "./time.ts";
 import type { Connection } from "./transport.ts";
@@ -80,7 +80,10 @@ export class Session {
     this.#call.on("status", (status) => this.#onStatus(status));
     // The status says the same.
     this.#call.on("error", () => {});
-    this.#timer = setTimeout(() => this.fail(silence("did not open the stream", openTimeoutMs)), openTimeoutMs);
+    this.#timer = setTimeout(
+      () => this.fail(silence("did not open the stream", openTimeoutMs)),
+      openTimeoutMs,
+    );
     this.write({ requestId: openRequestId, request: { case: "open", value: open } });
   }
 
@@ -181,7 +184,11 @@ export class Session {
   #onStatus(status: StatusObject): void {
     if (status.code !== Status.OK) {
       const details = status.metadata.get("grpc-status-details-bin")[0];
-      this.#error ??= errorOfCall(status.code as number, status.details, details instanceof Buffer ? details : undefined);
+      this.#error ??= errorOfCall(
+        status.code as number,
+        status.details,
+        details instanceof Buffer ? details : undefined,
+      );
     }
     this.#end();
   }

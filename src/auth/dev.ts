@@ -1,9 +1,7 @@
 import { ChatError, ErrorReason } from "../errors.ts";
+import { latestTimeMs } from "./latest-time.ts";
 import { isUserId, userIdRule } from "./user-id.ts";
 import type { TokenVerifier } from "./verifier.ts";
-
-/** The latest time a `google.protobuf.Timestamp` can hold, in milliseconds since 1970: the last of the year 9999. */
-export const latestTimeMs = 253_402_300_799_999;
 
 /**
  * Makes a verifier that believes everyone, for development on one machine:

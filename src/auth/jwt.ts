@@ -1,7 +1,7 @@
 import { webcrypto } from "node:crypto";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { ChatError, ErrorReason } from "../errors.ts";
-import { latestTimeMs } from "./dev.ts";
+import { latestTimeMs } from "./latest-time.ts";
 import { isUserId } from "./user-id.ts";
 import type { TokenVerifier } from "./verifier.ts";
 

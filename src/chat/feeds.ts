@@ -33,7 +33,7 @@ export class Feeds {
   readonly #hub: Hub;
   readonly #log: Logger;
   readonly #feeds = new Map<string, Feed>();
-  /** With whom connected users have feeds of direct conversations. */
+  /** With whom users have feeds of direct conversations. */
   readonly #peers = new Map<string, Set<string>>();
 
   constructor(store: Store, frame: LogFramer, hub: Hub, log: Logger) {
@@ -50,6 +50,8 @@ export class Feeds {
       if (!this.#concerns(message)) return;
       this.#remember(message);
       this.#deliver(message);
+      // As after the leave of the last member here: nothing more would come, and the feed would be out of date.
+      if (!this.#hasReaders(message)) this.#forget(message.conversationId);
     } else if (feed.waiting !== undefined) {
       if (message.seq > feed.lastSeq && feed.waiting.size < maxWaiting)
         feed.waiting.set(message.seq, message);
@@ -64,7 +66,11 @@ export class Feeds {
 
   /** Whether anybody on this node gets the event; one that makes somebody a member always may. */
   #concerns(message: LogMessage): boolean {
-    if (message.kind === EventKind.MEMBERSHIP) return true;
+    return message.kind === EventKind.MEMBERSHIP || this.#hasReaders(message);
+  }
+
+  /** Whether somebody in the conversation is connected to this node. */
+  #hasReaders(message: LogMessage): boolean {
     const target = parseConversationId(message.conversationId);
     if (target?.kind === "group") return this.#hub.sessionsOfGroup(target.groupId).size > 0;
     return target?.userIds.some((userId) => this.#hub.sessionsOfUser(userId).size > 0) ?? false;
@@ -78,11 +84,17 @@ export class Feeds {
   /** Forgets the direct conversations of a user who left this node, unless the other user is still here. */
   forgetUser(userId: string): void {
     for (const peerId of this.#peers.get(userId) ?? []) {
-      if (this.#hub.sessionsOfUser(peerId).size > 0) continue;
-      this.#feeds.delete(directConversationId(userId, peerId));
-      this.#peers.get(peerId)?.delete(userId);
+      if (this.#hub.sessionsOfUser(peerId).size === 0) this.#forget(directConversationId(userId, peerId));
     }
-    this.#peers.delete(userId);
+  }
+
+  #forget(conversationId: string): void {
+    this.#feeds.delete(conversationId);
+    const target = parseConversationId(conversationId);
+    if (target?.kind !== "direct") return;
+    const [first, second] = target.userIds;
+    this.#removePeer(first, second);
+    this.#removePeer(second, first);
   }
 
   #remember(message: LogMessage): void {
@@ -95,10 +107,14 @@ export class Feeds {
   }
 
   #addPeer(userId: string, peerId: string): void {
-    if (this.#hub.sessionsOfUser(userId).size === 0) return;
     const peers = this.#peers.get(userId);
     if (peers === undefined) this.#peers.set(userId, new Set([peerId]));
     else peers.add(peerId);
+  }
+
+  #removePeer(userId: string, peerId: string): void {
+    const peers = this.#peers.get(userId);
+    if (peers?.delete(peerId) && peers.size === 0) this.#peers.delete(userId);
   }
 
   async #fetchMissing(conversationId: string, feed: Feed): Promise<void> {
@@ -145,6 +161,9 @@ export class Feeds {
     // Who gets an event follows from the events before it, so membership changes here, in their order.
     const change = message.kind === EventKind.MESSAGE ? undefined : changeOf(message);
     if (change?.joined !== undefined) this.#hub.join(target.groupId, change.joined, message.position);
+    // Whom a new group begins with is a member since its first event, which came before anyone here listened.
+    for (const userId of change?.added ?? [])
+      for (const session of this.#hub.sessionsOfUser(userId)) session.fallBehind();
     for (const session of this.#hub.sessionsOfGroup(target.groupId)) session.deliver(message);
     if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
     if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
@@ -153,7 +172,10 @@ export class Feeds {
 
 /** What an event changes of who is in a group. */
 interface Change {
+  /** Who is a member now. */
   joined?: string[];
+  /** Those of them who did not join by themselves. */
+  added?: string[];
   left?: string[];
   disbanded?: boolean;
 }
@@ -166,8 +188,9 @@ function changeOf(message: LogMessage): Change | undefined {
   const userIds = event.value.members.map((member) => member.userId);
   switch (event.value.change) {
     case MembershipChange.JOINED:
-    case MembershipChange.ADDED:
       return { joined: userIds };
+    case MembershipChange.ADDED:
+      return { joined: userIds, added: userIds };
     case MembershipChange.LEFT:
     case MembershipChange.REMOVED:
       return { left: userIds };

@@ -53,13 +53,17 @@ export class Groups {
       attributes: request.attributes,
     };
     const memberIds = [...new Set(request.memberIds)].filter((memberId) => memberId !== userId);
-    const { group } = await this.#store.createGroup(
-      request.groupId || randomUUID(),
-      userId,
-      settings,
-      memberIds,
-    );
-    return { group: toGroup(group) };
+    const groupId = request.groupId || randomUUID();
+    try {
+      const { group } = await this.#store.createGroup(groupId, userId, settings, memberIds);
+      return { group: toGroup(group) };
+    } catch (error) {
+      const isTaken = error instanceof ChatError && error.reason === ErrorReason.GROUP_ID_TAKEN;
+      const group = isTaken ? await this.#store.getGroup(groupId) : undefined;
+      // A creation whose answer was lost is repeated.
+      if (group?.ownerId === userId) return { group: toGroup(group) };
+      throw error;
+    }
   }
 
   async getGroup({ groupId }: pb.GetGroupRequest, { userId }: Caller) {

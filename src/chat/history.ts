@@ -1,4 +1,4 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type {
   GetMessageRequest,
   ListMessagesRequest,
@@ -78,12 +78,7 @@ export class History {
     limit: number,
   ) {
     const { afterSeq, beforeSeq, afterTime, beforeTime } = request;
-    const bounds = [
-      afterSeq,
-      beforeSeq,
-      afterTime && timestampMs(afterTime),
-      beforeTime && timestampMs(beforeTime),
-    ];
+    const bounds = [afterSeq, beforeSeq, afterTime && floorMs(afterTime), beforeTime && ceilMs(beforeTime)];
     const scope = ["ListMessages", userId, conversationId, ...bounds.map(String)];
     const from = this.#pages.read(scope, request.pageToken);
 
@@ -92,11 +87,11 @@ export class History {
     let low = Math.max(Number(afterSeq ?? 0), access.visibleFromSeq - 1);
     let high = Math.min(Number(beforeSeq ?? Number.MAX_SAFE_INTEGER), access.lastSeq + 1);
     if (afterTime !== undefined) {
-      const firstLater = Math.floor(timestampMs(afterTime)) + 1;
-      low = Math.max(low, (await this.#store.seqAtTime(conversationId, firstLater)) - 1);
+      const seq = await this.#store.seqAtTime(conversationId, floorMs(afterTime) + 1);
+      low = Math.max(low, seq - 1);
     }
     if (beforeTime !== undefined) {
-      high = Math.min(high, await this.#store.seqAtTime(conversationId, Math.ceil(timestampMs(beforeTime))));
+      high = Math.min(high, await this.#store.seqAtTime(conversationId, ceilMs(beforeTime)));
     }
     if (from !== undefined && fromEnd) high = Math.min(high, Number(from));
     else if (from !== undefined) low = Math.max(low, Number(from));
@@ -151,6 +146,15 @@ export class History {
     const event = await this.#store.readPosition(key.position);
     return event?.kind === EventKind.MESSAGE && event.acceptTimeMs === key.acceptTimeMs ? event : undefined;
   }
+}
+
+/** Milliseconds since 1970, rounded down; the library's own `timestampMs` rounds to the nearest. */
+function floorMs({ seconds, nanos }: Timestamp): number {
+  return Number(seconds) * 1000 + Math.floor(nanos / 1_000_000);
+}
+
+function ceilMs({ seconds, nanos }: Timestamp): number {
+  return Number(seconds) * 1000 + Math.ceil(nanos / 1_000_000);
 }
 
 function messageNotFound(): ChatError {

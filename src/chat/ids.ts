@@ -1,5 +1,7 @@
 /** Ids that follow from other things, so that nothing has to be looked up for them. */
 
+export { groupConversationId } from "../store/group-events.ts";
+
 const directPrefix = "d:";
 const groupPrefix = "g:";
 
@@ -11,12 +13,7 @@ const groupPrefix = "g:";
 export function directConversationId(oneUserId: string, otherUserId: string): string {
   const [first, second] =
     compareBytes(oneUserId, otherUserId) < 0 ? [oneUserId, otherUserId] : [otherUserId, oneUserId];
-  return `${directPrefix}${escape(first)}:${escape(second)}`;
-}
-
-/** Returns the id of a group's conversation. */
-export function groupConversationId(groupId: string): string {
-  return groupPrefix + groupId;
+  return `${directPrefix}${escapeId(first)}:${escapeId(second)}`;
 }
 
 /** What a conversation id says. */
@@ -32,8 +29,8 @@ export function parseConversationId(conversationId: string): ConversationTarget 
   if (!conversationId.startsWith(directPrefix)) return undefined;
   const colon = conversationId.indexOf(":", directPrefix.length);
   if (colon < 0) return undefined;
-  const first = unescape(conversationId.slice(directPrefix.length, colon));
-  const second = unescape(conversationId.slice(colon + 1));
+  const first = unescapeId(conversationId.slice(directPrefix.length, colon));
+  const second = unescapeId(conversationId.slice(colon + 1));
   if (first === "" || second === "" || directConversationId(first, second) !== conversationId)
     return undefined;
   return { kind: "direct", userIds: [first, second] };
@@ -86,11 +83,11 @@ export function parseMessageId(messageId: string, salt: number): MessageKey | un
   return messageIdOf(acceptTimeMs, salt, position) === hex ? { position, acceptTimeMs } : undefined;
 }
 
-function escape(userId: string): string {
+function escapeId(userId: string): string {
   if (!userId.includes(":") && !userId.includes("%")) return userId;
   return userId.replaceAll("%", "%25").replaceAll(":", "%3A");
 }
 
-function unescape(text: string): string {
+function unescapeId(text: string): string {
   return text.includes("%") ? text.replaceAll("%3A", ":").replaceAll("%25", "%") : text;
 }

@@ -25,6 +25,10 @@ export class Logins {
   readonly #verifier: TokenVerifier;
   readonly #limits: ChatLimits;
   readonly #callers = new LRUCache<string, Caller>({ max: maxCached });
+  /** Callers who were logged out since their token was seen. */
+  readonly #loggedOut = new WeakSet<Caller>();
+  /** How often anybody was logged out, as far as this node knows. */
+  #logouts = 0;
 
   constructor(store: Store, verifier: TokenVerifier, limits: ChatLimits) {
     this.#store = store;
@@ -68,10 +72,20 @@ export class Logins {
     const key = own ? token : `${deviceId ?? defaultDeviceId}\n${token}`;
     const known = this.#callers.get(key);
     if (known !== undefined) return notExpired(known);
-    return (own ? this.#session(token) : this.#host(token, deviceId ?? defaultDeviceId)).then((caller) => {
-      this.#callers.set(key, caller);
-      return caller;
-    });
+    return this.#lookUp(key, () =>
+      own ? this.#session(token) : this.#host(token, deviceId ?? defaultDeviceId),
+    );
+  }
+
+  /**
+   * Checks that a caller was not logged out since `resolve` returned them: for
+   * what outlasts the call, as an open stream.
+   *
+   * @throws ChatError SESSION_LOGGED_OUT
+   */
+  checkStands(caller: Caller): void {
+    if (!this.#loggedOut.has(caller)) return;
+    throw new ChatError(ErrorReason.SESSION_LOGGED_OUT, "the session was logged out; log in again");
   }
 
   /** Ends the tokens of a caller's device, or of all their devices. */
@@ -82,9 +96,24 @@ export class Logins {
 
   /** Forgets what is known of the tokens of a device, or of all devices of a user. */
   forget(userId: string, deviceId: string | undefined): void {
+    this.#logouts++;
     for (const [key, caller] of this.#callers.entries()) {
-      if (caller.userId === userId && (deviceId === undefined || caller.deviceId === deviceId))
-        this.#callers.delete(key);
+      if (caller.userId !== userId || (deviceId !== undefined && caller.deviceId !== deviceId)) continue;
+      this.#callers.delete(key);
+      this.#loggedOut.add(caller);
+    }
+  }
+
+  /** Looks a token up, and again when somebody was logged out meanwhile: it might have been this caller. */
+  async #lookUp(key: string, find: () => Promise<Caller>): Promise<Caller> {
+    for (;;) {
+      const logouts = this.#logouts;
+      const found = await find();
+      if (logouts !== this.#logouts) continue;
+      // One object for one token, so that a logout finds every use of it.
+      const caller = this.#callers.get(key) ?? found;
+      this.#callers.set(key, caller);
+      return caller;
     }
   }
 

@@ -88,6 +88,11 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     this.#push({ lane: Lane.REPLY, frame, position: 0 });
   }
 
+  /** Has a waiting reader ask for more: `refill` may find something now. */
+  wake(): void {
+    this.#wakeReader();
+  }
+
   /** Drops what waits, except replies. */
   dropEvents(): void {
     this.#entries = this.#entries.filter((entry) => entry.lane === Lane.REPLY);

@@ -70,7 +70,7 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
     if (key === undefined) {
       throw new ChatError(
         ErrorReason.REPLY_TARGET_NOT_FOUND,
-        "there is no such message to reply to in this conversation",
+        "the message to reply to is not in this conversation",
       );
     }
     return key;

@@ -147,6 +147,15 @@ export class Session {
     this.#through = message.position;
   }
 
+  /** Has the session read the log after what it has, since live events may lack some that are the user's. */
+  fallBehind(): void {
+    if (this.#endingSinceMs !== undefined) return;
+    this.#behind = true;
+    // A read that is under way may have begun too early to find them.
+    this.#tail = undefined;
+    this.outbox.wake();
+  }
+
   /** Delivers an event that nothing keeps, unless the reader is slow. */
   deliverEphemeral(message: EphemeralMessage): void {
     if (this.#wants(message.kind)) this.outbox.pushEphemeral(message.frame);

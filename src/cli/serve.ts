@@ -3,7 +3,7 @@ import { defineCommand } from "citty";
 import { type Config, loadConfig } from "../config.ts";
 import { type RunningServer, startServer } from "../server.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
-import { CommandError } from "./errors.ts";
+import { fail } from "./errors.ts";
 import { settingArgs, settingOptions } from "./setting-args.ts";
 
 /** `parlance serve`: runs the service until it is told to stop. */
@@ -26,13 +26,10 @@ async function start(config: Config, log: Logger): Promise<RunningServer> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "EADDRINUSE" || message.includes("EADDRINUSE")) {
-      throw new CommandError(
-        `port ${config.port} of ${config.host} is taken; stop what listens there, or choose another with --port or PARLANCE_PORT`,
-        1,
-        error,
-      );
+      const taken = `port ${config.port} of ${config.host} is taken`;
+      fail(taken, "stop what listens there, or choose another with --port or PARLANCE_PORT", error);
     }
-    throw new CommandError(`the service cannot start: ${message}`, 1, error);
+    fail("the service cannot start", message, error);
   }
 }
 

@@ -20,7 +20,7 @@ export { MembershipChange };
 /** The most members one membership event speaks of; a larger change takes several events. */
 export const maxMembersPerEvent = 500;
 
-/** Returns the id of a group's conversation; the same as in `chat/ids.ts`. */
+/** Returns the id of a group's conversation: `g:<group>`. */
 export function groupConversationId(groupId: string): string {
   return `g:${groupId}`;
 }

@@ -54,21 +54,22 @@ const doneReasons: readonly ErrorReason[] = [ErrorReason.ALREADY_A_MEMBER, Error
 /**
  * Lives a day: everyone connects, then each step awaits the answer to the one
  * before. Whoever left keeps a stream, on which nothing must come any more.
+ *
+ * The group belongs to a service user beside the nicks, as nobody may leave
+ * what they own. It has no stream and counts nowhere.
  */
 export async function liveDay(day: IrcDay, options: DayOptions): Promise<DayCounts> {
   const { name, runId, tally, latencies, transport, silenceMs } = options;
   const groupId = idOf(name, runId);
-  const ownerId = idOf(name, runId, "", "owner");
-  const userIds = [ownerId, ...day.nicks.map((nick) => idOf(name, runId, nick))];
-  const indexes = new Map(day.nicks.map((nick, index) => [nick, index + 1]));
+  const userIds = day.nicks.map((nick) => idOf(name, runId, nick));
+  const indexes = new Map(day.nicks.map((nick, index) => [nick, index]));
   const ledger = new Ledger(userIds.length, `${runId}/${name}`, tally, latencies);
+  await createGroup(groupId, idOf(name, runId, "", "owner"), options);
   const clients = await connectAll(userIds, transport, (user, event) => {
     if (event.case === "message") ledger.receive(user, event.value);
   });
 
   try {
-    const [owner] = clients as [ParlanceClient];
-    await owner.groups.createGroup({ groupId, name, joinPolicy: JoinPolicy.OPEN }, { deadlineMs });
     const player = new Player(groupId, clients, userIds, indexes, ledger);
     await playAll(day.steps, player, options);
     await arrivals(ledger, silenceMs);
@@ -86,6 +87,22 @@ export async function liveDay(day: IrcDay, options: DayOptions): Promise<DayCoun
   }
 }
 
+async function createGroup(groupId: string, ownerId: string, { name, transport }: DayOptions): Promise<void> {
+  const credentials = { devUserId: ownerId };
+  const owner = await connect({
+    transport,
+    credentials,
+    stream: false,
+    deadlineMs,
+    connectTimeoutMs: deadlineMs,
+  });
+  try {
+    await owner.groups.createGroup({ groupId, name, joinPolicy: JoinPolicy.OPEN });
+  } finally {
+    await owner.close();
+  }
+}
+
 async function connectAll(
   userIds: readonly string[],
   transport: Transport,
@@ -99,6 +116,8 @@ async function connectAll(
         credentials: { devUserId },
         device: { deviceId: "replay", platform: Platform.SERVICE },
         deadlineMs,
+        connectTimeoutMs: deadlineMs,
+        backoff: { capMs: 1_000 },
         onEvent: (event) => onEvent(start + offset, event),
       }),
     );
@@ -113,7 +132,11 @@ async function connectAll(
   return clients;
 }
 
-async function playAll(steps: readonly IrcStep[], player: Player, { speed, onStep }: DayOptions): Promise<void> {
+async function playAll(
+  steps: readonly IrcStep[],
+  player: Player,
+  { speed, onStep }: DayOptions,
+): Promise<void> {
   const startMs = performance.now();
   const firstMinute = steps[0]?.minute ?? 0;
   for (const step of steps) {
@@ -136,8 +159,7 @@ class Player {
   readonly #userIds: readonly string[];
   readonly #indexes: ReadonlyMap<string, number>;
   readonly #ledger: Ledger;
-  /** The owner, user 0, is a member from the start. */
-  readonly #members = new Set([0]);
+  readonly #members = new Set<number>();
 
   constructor(
     groupId: string,
@@ -181,7 +203,9 @@ class Player {
 
     const recipient = this.#indexOf(to);
     const directMessage = this.#ledger.expect(text, sender, senderId, [recipient]);
-    const told = await client.sendDirect(this.#userIds[recipient] as string, text, { clientMessageId: directMessage });
+    const told = await client.sendDirect(this.#userIds[recipient] as string, text, {
+      clientMessageId: directMessage,
+    });
     this.#ledger.answered(directMessage, Number(told.seq));
     this.directMessages++;
   }

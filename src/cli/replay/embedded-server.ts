@@ -7,14 +7,12 @@ import { join } from "node:path";
 export interface EmbeddedServer {
   /** `host:port` where it listens. */
   address: string;
-  /** The CPU time it has used, in milliseconds; known once it is closed. */
-  readonly cpuMs: number | undefined;
   /** Ends it and removes its store. */
   close(): Promise<void>;
 }
 
 /** What the process of the server tells the one that started it. */
-export type ServerMessage = { listening: string } | { failed: string } | { cpuMs: number };
+export type ServerMessage = { listening: string } | { failed: string };
 
 /**
  * Starts a server beside this process, so that each has a core. It ends when
@@ -30,31 +28,23 @@ export async function startEmbeddedServer(): Promise<EmbeddedServer> {
   });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const close = async () => {
-    if (child.connected) child.disconnect();
+    if (child.connected) child.send("stop");
     const late = setTimeout(() => child.kill("SIGKILL"), 5_000);
     await exited;
     clearTimeout(late);
     await rm(dataDir, { recursive: true, force: true });
   };
 
-  let cpuMs: number | undefined;
   try {
     const address = await new Promise<string>((resolve, reject) => {
       child.on("message", (message: ServerMessage) => {
         if ("listening" in message) resolve(message.listening);
-        else if ("failed" in message) reject(new Error(message.failed));
-        else cpuMs = message.cpuMs;
+        else reject(new Error(message.failed));
       });
       child.once("error", reject);
       void exited.then(() => reject(new Error("the server ended before it listened")));
     });
-    return {
-      address,
-      get cpuMs() {
-        return cpuMs;
-      },
-      close,
-    };
+    return { address, close };
   } catch (error) {
     await close();
     throw error;

@@ -136,7 +136,11 @@ function actorOf(rest: string, writtenAs: ReadonlyMap<string, string>): string {
 }
 
 /** Returns the user of the day whose nick, before a colon or a comma, begins the text. */
-function addressee(text: string, speaker: string, writtenAs: ReadonlyMap<string, string>): string | undefined {
+function addressee(
+  text: string,
+  speaker: string,
+  writtenAs: ReadonlyMap<string, string>,
+): string | undefined {
   const end = text.search(/[:,]/);
   const nick = end === -1 ? undefined : writtenAs.get(text.slice(0, end));
   return nick === speaker ? undefined : nick;

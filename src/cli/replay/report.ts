@@ -23,8 +23,13 @@ export function isClean(report: ReplayReport): boolean {
 
 /** Writes a report as a table, one line a figure. */
 export function formatReport(report: ReplayReport): string {
-  const rows = Object.entries(report).map(([name, value]) => [name.replaceAll("_", " "), value.toLocaleString("en")]);
+  const rows = Object.entries(report).map(([name, value]) => [
+    name.replaceAll("_", " "),
+    value.toLocaleString("en"),
+  ]);
   const width = Math.max(...rows.map(([name]) => name?.length ?? 0));
   const valueWidth = Math.max(...rows.map(([, value]) => value?.length ?? 0));
-  return rows.map(([name = "", value = ""]) => `${name.padEnd(width)}  ${value.padStart(valueWidth)}`).join("\n");
+  return rows
+    .map(([name = "", value = ""]) => `${name.padEnd(width)}  ${value.padStart(valueWidth)}`)
+    .join("\n");
 }

@@ -40,7 +40,9 @@ export function createAppendMessage(database: DatabaseSync, log: Log): (draft: P
     FROM groups g LEFT JOIN members m ON m.user_id = ? AND m.conversation = g.conversation
     WHERE g.conversation = ? AND g.disband_time_ms IS NULL
   `);
-  const selectTarget = database.prepare("SELECT conversation, seq, kind, accept_time_ms AS acceptTimeMs FROM events WHERE position = ?");
+  const selectTarget = database.prepare(
+    "SELECT conversation, seq, kind, accept_time_ms AS acceptTimeMs FROM events WHERE position = ?",
+  );
   const insertMember = database.prepare(`
     INSERT INTO members (user_id, conversation, role, join_time_ms, join_seq, visible_from_seq, read_seq, muted_until_ms)
     VALUES (?, ?, ${Role.MEMBER}, ?, 1, 1, 0, 0) ON CONFLICT DO NOTHING
@@ -55,7 +57,13 @@ export function createAppendMessage(database: DatabaseSync, log: Log): (draft: P
       if (refusal !== undefined) throw refusal;
     }
     const clientMessageId = draft.clientMessageId === "" ? null : draft.clientMessageId;
-    const place = log.append(key ?? begin(draft), EventKind.MESSAGE, draft.senderId, clientMessageId, draft.body);
+    const place = log.append(
+      key ?? begin(draft),
+      EventKind.MESSAGE,
+      draft.senderId,
+      clientMessageId,
+      draft.body,
+    );
     if (place !== undefined) return { ...place, duplicate: false };
     const earlier = earlierOf(draft, key);
     if (earlier === undefined) throw new Error("a duplicate that is not there");
@@ -80,7 +88,10 @@ export function createAppendMessage(database: DatabaseSync, log: Log): (draft: P
       target.acceptTimeMs === draft.replyToTimeMs &&
       Number(target.seq) >= visibleFromSeq;
     if (found) return undefined;
-    return new ChatError(ErrorReason.REPLY_TARGET_NOT_FOUND, "the message to reply to is not in this conversation");
+    return new ChatError(
+      ErrorReason.REPLY_TARGET_NOT_FOUND,
+      "the message to reply to is not in this conversation",
+    );
   }
 
   function earlierOf(draft: PackedDraft, key: number | undefined): Appended | undefined {

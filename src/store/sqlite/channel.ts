@@ -4,16 +4,27 @@ import type { Store } from "../store.ts";
 import { unavailable } from "./failures.ts";
 import type { Identity } from "./migrations.ts";
 import { unpackAppended } from "./packed-drafts.ts";
-import { type Answer, type Call, closeMessage, type Greeting, packCalls, unpackError, type WorkerData } from "./wire.ts";
+import {
+  type Answer,
+  type Call,
+  closeMessage,
+  type Greeting,
+  packCalls,
+  unpackError,
+  type WorkerData,
+} from "./wire.ts";
 
 /** The names of the store's methods that a worker runs. */
-type Method = Exclude<{ [N in keyof Store]: Store[N] extends (...args: never[]) => Promise<unknown> ? N : never }[keyof Store], "close">;
+type Method = Exclude<
+  { [N in keyof Store]: Store[N] extends (...args: never[]) => Promise<unknown> ? N : never }[keyof Store],
+  "close"
+>;
 
 /** What a channel needs to know. */
 export interface ChannelOptions {
   /** The worker's file. */
   url: URL;
-  path: string;
+  workerData: WorkerData;
   /** The most calls that may wait. More are refused. */
   maxWaiting: number;
   /** The most bytes of bodies that may wait. */
@@ -56,8 +67,8 @@ export class WorkerChannel {
   /** Starts the worker and returns what the store is named. */
   start(): Promise<Identity> {
     const { promise, resolve, reject } = Promise.withResolvers<Identity>();
-    const data: WorkerData = { path: this.#options.path };
-    const worker = new Worker(this.#options.url, { workerData: data });
+    const { url, workerData } = this.#options;
+    const worker = new Worker(url, { workerData });
     this.#worker = worker;
     this.#underWay = [];
     let crash: unknown = new Error("the store's worker ended by itself");

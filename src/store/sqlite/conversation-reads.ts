@@ -63,7 +63,8 @@ export function createConversationReads(database: DatabaseSync) {
     const { conversation, conversationId, readSeq, visibleFromSeq, lastPosition } = row;
     const lastSeq = Number(selectSeq.get(lastPosition)?.seq);
     const afterSeq = Math.max(readSeq, visibleFromSeq - 1, lastSeq - maxUnreadScan);
-    const unreadCount = afterSeq >= lastSeq ? 0 : Number(countUnread.get(conversation, afterSeq, userId)?.count);
+    const unreadCount =
+      afterSeq >= lastSeq ? 0 : Number(countUnread.get(conversation, afterSeq, userId)?.count);
     const fromSeq = Math.max(visibleFromSeq, lastSeq - maxMessageScan + 1);
     const lastMessage = selectLastMessage.get(conversation, fromSeq) as LogEvent | undefined;
     return { conversationId, lastSeq, lastPosition, readSeq, unreadCount, lastMessage };

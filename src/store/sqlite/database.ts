@@ -1,26 +1,32 @@
 import { DatabaseSync } from "node:sqlite";
+import type { WorkerData } from "./wire.ts";
+
+/** The most pages SQLite can number. */
+const maxPages = 4_294_967_294;
 
 /**
- * The writer's connection. `synchronous=FULL` makes every commit wait for the
- * disk: a message that was answered survives a power cut.
+ * Opens the writer's connection. `synchronous=FULL` makes every commit wait for
+ * the disk: a message that was answered survives a power cut.
  */
-export function openForWriting(path: string): DatabaseSync {
+export function openForWriting({ path, maxFileBytes }: WorkerData): DatabaseSync {
   const database = new DatabaseSync(path);
+  const pageBytes = Number(database.prepare("PRAGMA page_size").get()?.page_size);
   database.exec(`
-    PRAGMA busy_timeout = 2000; PRAGMA page_size = 2048;
+    PRAGMA busy_timeout = 2000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA wal_autocheckpoint = 2000;
+    PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 67108864;
     PRAGMA cache_size = -65536;
+    PRAGMA max_page_count = ${Math.min(Math.floor(maxFileBytes / pageBytes), maxPages)};
   `);
   return database;
 }
 
-/** A connection that only reads. In WAL mode it and the writer never wait for each other. */
-export function openForReading(path: string): DatabaseSync {
+/** Opens a connection that only reads. In WAL mode it and the writer never wait for each other. */
+export function openForReading({ path }: WorkerData): DatabaseSync {
   const database = new DatabaseSync(path, { readOnly: true });
   database.exec("PRAGMA busy_timeout = 2000; PRAGMA cache_size = -65536;");
   return database;

@@ -3,7 +3,18 @@ import { ChatError, ErrorReason } from "../../errors.ts";
 const busyRetryMs = 1000;
 
 /** Primary result codes of SQLite, https://sqlite.org/rescode.html. */
-const code = { busy: 5, locked: 6, nomem: 7, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, protocol: 15, notadb: 26 };
+const code = {
+  busy: 5,
+  locked: 6,
+  nomem: 7,
+  readonly: 8,
+  ioerr: 10,
+  corrupt: 11,
+  full: 13,
+  cantopen: 14,
+  protocol: 15,
+  notadb: 26,
+};
 
 /** What a failure of the database means. */
 export interface Failure {
@@ -24,7 +35,9 @@ export function failureOf(error: unknown): Failure | undefined {
   switch (errcode & 0xff) {
     case code.full:
       return {
-        error: new ChatError(ErrorReason.STORAGE_FULL, "the server has no space left to store this", { cause }),
+        error: new ChatError(ErrorReason.STORAGE_FULL, "the server has no space left to store this", {
+          cause,
+        }),
         reopen: false,
       };
     case code.busy:

@@ -1,4 +1,10 @@
-import { encodeGroup, encodeMembershipChanged, groupConversationId, MembershipChange, maxMembersPerEvent } from "../group-events.ts";
+import {
+  encodeGroup,
+  encodeMembershipChanged,
+  groupConversationId,
+  MembershipChange,
+  maxMembersPerEvent,
+} from "../group-events.ts";
 import { EventKind, type LogEvent, type MemberRecord, type Role } from "../store.ts";
 import type { GroupTables, StoredGroup } from "./group-tables.ts";
 import type { Log } from "./log.ts";
@@ -69,7 +75,12 @@ export class GroupLog {
   }
 
   /** Ends memberships. */
-  remove(group: StoredGroup, change: MembershipChange, actorId: string, members: readonly MemberRecord[]): LogEvent[] {
+  remove(
+    group: StoredGroup,
+    change: MembershipChange,
+    actorId: string,
+    members: readonly MemberRecord[],
+  ): LogEvent[] {
     let gone = 0;
     const events = chunks(members).map((chunk) => {
       gone += chunk.length;
@@ -91,7 +102,12 @@ export class GroupLog {
     );
   }
 
-  #append(group: StoredGroup, kind: EventKind, senderId: string, encode: (seq: number) => Uint8Array): LogEvent {
+  #append(
+    group: StoredGroup,
+    kind: EventKind,
+    senderId: string,
+    encode: (seq: number) => Uint8Array,
+  ): LogEvent {
     const conversationId = groupConversationId(group.record.groupId);
     return this.#log.appendOwn({ key: group.key, conversationId, kind, senderId }, encode);
   }
@@ -120,6 +136,7 @@ export class GroupLog {
 
 function chunks<T>(items: readonly T[]): T[][] {
   const result: T[][] = [];
-  for (let n = 0; n < items.length; n += maxMembersPerEvent) result.push(items.slice(n, n + maxMembersPerEvent));
+  for (let n = 0; n < items.length; n += maxMembersPerEvent)
+    result.push(items.slice(n, n + maxMembersPerEvent));
   return result;
 }

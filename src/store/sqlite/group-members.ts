@@ -11,14 +11,18 @@ export function createGroupMembers(tables: GroupTables, log: Log) {
   const events = new GroupLog(tables, log);
 
   function checkRoom({ record }: StoredGroup, more: number): void {
-    if (more > 0 && record.memberCount + more > record.memberLimit) throw groupFull(record.groupId, record.memberLimit);
+    if (more > 0 && record.memberCount + more > record.memberLimit)
+      throw groupFull(record.groupId, record.memberLimit);
   }
 
   return {
     joinGroup(groupId: string, userId: string): GroupChange {
       const group = tables.group(groupId);
       if (tables.member(group, userId) !== undefined) {
-        throw new ChatError(ErrorReason.ALREADY_A_MEMBER, `you are already a member of the group "${groupId}"`);
+        throw new ChatError(
+          ErrorReason.ALREADY_A_MEMBER,
+          `you are already a member of the group "${groupId}"`,
+        );
       }
       checkMayJoin(group);
       checkRoom(group, 1);
@@ -40,7 +44,9 @@ export function createGroupMembers(tables: GroupTables, log: Log) {
       const group = tables.group(groupId);
       checkMayAdd(group, tables.actor(group, actorId), role);
       const asked = [...new Set(userIds)];
-      const members = new Map<string, MemberRecord | undefined>(asked.map((id) => [id, tables.member(group, id)]));
+      const members = new Map<string, MemberRecord | undefined>(
+        asked.map((id) => [id, tables.member(group, id)]),
+      );
       const users = asked.filter((id) => members.get(id) === undefined).map((userId) => ({ userId, role }));
       checkRoom(group, users.length);
       const added = events.add(group, MembershipChange.ADDED, actorId, users);
@@ -105,12 +111,19 @@ function checkMayAdd({ record }: StoredGroup, actor: MemberRecord, role: Role): 
   if (role === Role.OWNER) throw roleTooLow("a group has one owner; ownership is handed over");
   if (actor.role !== Role.MEMBER) return;
   if (record.joinPolicy === JoinPolicy.CLOSED || record.joinPolicy === JoinPolicy.APPROVAL) {
-    throw new ChatError(ErrorReason.JOIN_NOT_ALLOWED, "only the owner and admins may add members to this group");
+    throw new ChatError(
+      ErrorReason.JOIN_NOT_ALLOWED,
+      "only the owner and admins may add members to this group",
+    );
   }
   if (role === Role.ADMIN) throw roleTooLow("only the owner and admins may name admins");
 }
 
-function checkMayChange(actor: MemberRecord, member: MemberRecord, change: { role?: Role; mutedUntilMs?: number }) {
+function checkMayChange(
+  actor: MemberRecord,
+  member: MemberRecord,
+  change: { role?: Role; mutedUntilMs?: number },
+) {
   if (member.role === Role.OWNER || change.role === Role.OWNER) {
     throw roleTooLow("ownership changes by handing it over only, and the owner cannot be muted");
   }
@@ -119,5 +132,6 @@ function checkMayChange(actor: MemberRecord, member: MemberRecord, change: { rol
 }
 
 function checkOutranks(actor: MemberRecord, member: MemberRecord): void {
-  if (actor.role >= member.role) throw roleTooLow("admins may not change or remove the owner or other admins");
+  if (actor.role >= member.role)
+    throw roleTooLow("admins may not change or remove the owner or other admins");
 }

@@ -9,7 +9,10 @@ export function groupNotFound(groupId: string): ChatError {
 /** Says that the caller is not a member; only of an OPEN group may they know that it exists. */
 export function notAMember(groupId: string, joinPolicy: number): ChatError {
   if (joinPolicy !== JoinPolicy.OPEN) return groupNotFound(groupId);
-  return new ChatError(ErrorReason.NOT_A_MEMBER, `you are not a member of the group "${groupId}"; join it first`);
+  return new ChatError(
+    ErrorReason.NOT_A_MEMBER,
+    `you are not a member of the group "${groupId}"; join it first`,
+  );
 }
 
 /** Says that the caller's role does not allow what they want. */
@@ -24,12 +27,19 @@ export function memberNotFound(groupId: string, userId: string): ChatError {
 
 /** Says that the owner cannot go. */
 export function ownerCannotLeave(): ChatError {
-  return new ChatError(ErrorReason.OWNER_CANNOT_LEAVE, "the owner has to transfer or disband the group first");
+  return new ChatError(
+    ErrorReason.OWNER_CANNOT_LEAVE,
+    "the owner has to transfer or disband the group first",
+  );
 }
 
 /** Says that the group has no room. */
 export function groupFull(groupId: string, memberLimit: number): ChatError {
-  return new ChatError(ErrorReason.GROUP_FULL, `the group "${groupId}" may have ${memberLimit} members at most`, {
-    quota: { subject: `group:${groupId}`, description: `at most ${memberLimit} members` },
-  });
+  return new ChatError(
+    ErrorReason.GROUP_FULL,
+    `the group "${groupId}" may have ${memberLimit} members at most`,
+    {
+      quota: { subject: `group:${groupId}`, description: `at most ${memberLimit} members` },
+    },
+  );
 }

@@ -12,7 +12,12 @@ export function createGroupSettings(tables: GroupTables, log: Log) {
   const events = new GroupLog(tables, log);
 
   return {
-    createGroup(groupId: string, ownerId: string, settings: GroupSettings, memberIds: readonly string[]): GroupChange {
+    createGroup(
+      groupId: string,
+      ownerId: string,
+      settings: GroupSettings,
+      memberIds: readonly string[],
+    ): GroupChange {
       if (tables.isTaken(groupId)) {
         throw new ChatError(ErrorReason.GROUP_ID_TAKEN, `another group has or had the id "${groupId}"`);
       }
@@ -57,7 +62,8 @@ export function createGroupSettings(tables: GroupTables, log: Log) {
 
     disbandGroup(groupId: string, actorId: string): GroupChange {
       const group = tables.group(groupId);
-      if (tables.actor(group, actorId).role !== Role.OWNER) throw roleTooLow("only the owner may disband the group");
+      if (tables.actor(group, actorId).role !== Role.OWNER)
+        throw roleTooLow("only the owner may disband the group");
       const event = events.appendDisbanded(group, actorId);
       tables.save(group);
       tables.disband(group, event);

@@ -15,7 +15,9 @@ export function createLogReads(database: DatabaseSync) {
   const last = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
   const selectKey = database.prepare("SELECT key FROM conversations WHERE conversation_id = ?");
   const selectHead = database.prepare("SELECT ifnull(max(seq), 0) AS seq FROM events WHERE conversation = ?");
-  const selectTime = database.prepare("SELECT accept_time_ms AS timeMs FROM events WHERE conversation = ? AND seq = ?");
+  const selectTime = database.prepare(
+    "SELECT accept_time_ms AS timeMs FROM events WHERE conversation = ? AND seq = ?",
+  );
   const rangeSql = (direction: "ASC" | "DESC", condition: string) => `
     ${selectEvents} WHERE c.conversation_id = ? AND e.seq > ? AND e.seq < ? ${condition}
     ORDER BY e.seq ${direction} LIMIT ?
@@ -23,7 +25,10 @@ export function createLogReads(database: DatabaseSync) {
   const ofKind = `AND e.kind = ${EventKind.MESSAGE}`;
   const ranges = {
     all: { up: database.prepare(rangeSql("ASC", "")), down: database.prepare(rangeSql("DESC", "")) },
-    messages: { up: database.prepare(rangeSql("ASC", ofKind)), down: database.prepare(rangeSql("DESC", ofKind)) },
+    messages: {
+      up: database.prepare(rangeSql("ASC", ofKind)),
+      down: database.prepare(rangeSql("DESC", ofKind)),
+    },
   };
 
   return {

@@ -34,14 +34,18 @@ export class Log {
   readonly #insert: StatementSync;
 
   constructor(database: DatabaseSync) {
-    this.#selectLast = database.prepare("SELECT position, accept_time_ms FROM events ORDER BY position DESC LIMIT 1");
+    this.#selectLast = database.prepare(
+      "SELECT position, accept_time_ms FROM events ORDER BY position DESC LIMIT 1",
+    );
     this.#selectKey = database.prepare("SELECT key FROM conversations WHERE conversation_id = ?");
     this.#insertKey = database.prepare("INSERT INTO conversations (conversation_id) VALUES (?)");
-    this.#selectHead = database.prepare("SELECT seq FROM events WHERE conversation = ? ORDER BY seq DESC LIMIT 1");
+    this.#selectHead = database.prepare(
+      "SELECT seq FROM events WHERE conversation = ? ORDER BY seq DESC LIMIT 1",
+    );
     this.#insert = database.prepare(`
       INSERT INTO events (position, conversation, seq, kind, sender_id, client_message_id, accept_time_ms, body)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT (sender_id, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING
+      ON CONFLICT (client_message_id, sender_id) WHERE client_message_id IS NOT NULL DO NOTHING
     `);
   }
 

@@ -44,7 +44,8 @@ export class Merge {
     const place = this.#heap[0];
     if (place === undefined) return;
     place.next++;
-    if (place.next === place.positions.length) this.#fetch(place, Math.min(place.positions.length * 4, maxChunk));
+    if (place.next === place.positions.length)
+      this.#fetch(place, Math.min(place.positions.length * 4, maxChunk));
     if (place.next === place.positions.length) {
       const last = this.#heap.pop() as Place;
       if (this.#heap.length === 0) return;

@@ -32,7 +32,7 @@ const migrations: readonly Migration[] = [
         body BLOB NOT NULL
       ) STRICT;
       CREATE UNIQUE INDEX events_by_seq ON events (conversation, seq);
-      CREATE UNIQUE INDEX events_by_client_message_id ON events (sender_id, client_message_id)
+      CREATE UNIQUE INDEX events_by_client_message_id ON events (client_message_id, sender_id)
         WHERE client_message_id IS NOT NULL;
 
       CREATE TABLE groups (

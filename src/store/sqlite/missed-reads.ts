@@ -10,7 +10,9 @@ export function createMissedReads(database: DatabaseSync) {
   const selectPositions = Merge.prepare(database);
   const selectEvent = database.prepare(`${selectEvents} WHERE e.position = ?`);
   const selectLast = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
-  const selectConversationId = database.prepare("SELECT conversation_id AS id FROM conversations WHERE key = ?");
+  const selectConversationId = database.prepare(
+    "SELECT conversation_id AS id FROM conversations WHERE key = ?",
+  );
   const lastOr = (afterPosition: number) => Math.max(afterPosition, Number(selectLast.get()?.position));
 
   return {
@@ -27,7 +29,11 @@ export function createMissedReads(database: DatabaseSync) {
         position = merge.peek();
       }
       const more = position !== undefined;
-      return { events, through: more ? (events.at(-1)?.position ?? afterPosition) : lastOr(afterPosition), more };
+      return {
+        events,
+        through: more ? (events.at(-1)?.position ?? afterPosition) : lastOr(afterPosition),
+        more,
+      };
     },
 
     countMissed(userId: string, afterPosition: number, limit: number): Missed {

@@ -9,11 +9,12 @@ import { createMissedReads } from "./missed-reads.ts";
 import { packEvents } from "./packed-events.ts";
 import { type Engine, serve } from "./serve.ts";
 import { createUserReads } from "./user-reads.ts";
+import type { WorkerData } from "./wire.ts";
 
 serve(open);
 
-function open(path: string): Engine {
-  const database = openForReading(path);
+function open(data: WorkerData): Engine {
+  const database = openForReading(data);
   const log = createLogReads(database);
   const missed = createMissedReads(database);
   const methods: Record<string, (...args: never[]) => unknown> = {

@@ -20,15 +20,15 @@ export interface Engine {
 }
 
 /** Serves batches in a worker, each in one transaction. Opens the database again after it failed. */
-export function serve(open: (path: string) => Engine): void {
+export function serve(open: (data: WorkerData) => Engine): void {
   const port = parentPort as MessagePort;
-  const { path } = workerData as WorkerData;
+  const data = workerData as WorkerData;
   let engine: Engine | undefined;
   try {
-    engine = open(path);
+    engine = open(data);
     port.postMessage({ ready: engine.identity } satisfies Greeting);
   } catch (error) {
-    port.postMessage({ failed: packError(describe(path, error)) } satisfies Greeting);
+    port.postMessage({ failed: packError(describe(data.path, error)) } satisfies Greeting);
     return;
   }
 
@@ -43,7 +43,7 @@ export function serve(open: (path: string) => Engine): void {
 
   function answer(items: Item[]): Answer {
     try {
-      engine ??= open(path);
+      engine ??= open(data);
       engine.begin();
       const done = run(engine, items);
       engine.commit();

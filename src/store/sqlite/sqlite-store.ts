@@ -16,6 +16,8 @@ export interface SqliteStoreOptions {
   maxWaitingWrites?: number;
   /** The most bytes of message bodies that may wait for the disk. Default 256 MiB. */
   maxWaitingBytes?: number;
+  /** The largest the file may grow, at 4 KiB granularity; writes beyond are refused with STORAGE_FULL. No limit by default. */
+  maxFileBytes?: number;
   logger?: { error(fields: object, message: string): void };
 }
 
@@ -33,10 +35,11 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
     new WorkerChannel({
       ...rest,
       url: workerUrl(name),
-      path,
+      workerData: { path, maxFileBytes: options.maxFileBytes ?? Number.MAX_SAFE_INTEGER },
       maxWaiting: options.maxWaitingWrites ?? 100_000,
       maxWaitingBytes: options.maxWaitingBytes ?? 268_435_456,
-      onCrash: (error) => options.logger?.error({ err: error, path, worker: name }, "a worker of the store ended"),
+      onCrash: (error) =>
+        options.logger?.error({ err: error, path, worker: name }, "a worker of the store ended"),
     });
   const writer = channel("writer", {
     maxBatch: 1000,

@@ -40,7 +40,8 @@ export class Stays {
    * of the time, then halves the step where it passed the place.
    */
   #firstAbove({ conversation, fromSeq, toSeq }: Stretch, afterPosition: number): number {
-    const isAbove = (seq: number) => Number(this.#selectPosition.get(conversation, seq)?.position) > afterPosition;
+    const isAbove = (seq: number) =>
+      Number(this.#selectPosition.get(conversation, seq)?.position) > afterPosition;
     let high = toSeq;
     let low = fromSeq;
     for (let step = 1; high - step >= fromSeq; step *= 2) {

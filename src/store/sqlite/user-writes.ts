@@ -5,8 +5,12 @@ import type { Log } from "./log.ts";
 
 /** Makes the writes about users alone: what they read, their devices, sessions and activity. */
 export function createUserWrites(database: DatabaseSync, log: Log) {
-  const selectReadSeq = database.prepare("SELECT read_seq FROM members WHERE user_id = ? AND conversation = ?");
-  const updateReadSeq = database.prepare("UPDATE members SET read_seq = ? WHERE user_id = ? AND conversation = ?");
+  const selectReadSeq = database.prepare(
+    "SELECT read_seq FROM members WHERE user_id = ? AND conversation = ?",
+  );
+  const updateReadSeq = database.prepare(
+    "UPDATE members SET read_seq = ? WHERE user_id = ? AND conversation = ?",
+  );
   const upsertDevice = database.prepare(`
     INSERT INTO devices (user_id, device_id, platform, name) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
@@ -47,7 +51,10 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
       const key = log.keyOf(conversationId);
       const row = key === undefined ? undefined : selectReadSeq.get(userId, key);
       if (key === undefined || row === undefined) {
-        throw new ChatError(ErrorReason.CONVERSATION_NOT_FOUND, `you are in no conversation "${conversationId}"`);
+        throw new ChatError(
+          ErrorReason.CONVERSATION_NOT_FOUND,
+          `you are in no conversation "${conversationId}"`,
+        );
       }
       const lastSeq = log.headOf(key);
       if (upToSeq > lastSeq) {

@@ -8,6 +8,8 @@ import { type PackedDrafts, packDrafts } from "./packed-drafts.ts";
 /** What a worker is started with. */
 export interface WorkerData {
   path: string;
+  /** The largest the file may grow. */
+  maxFileBytes: number;
 }
 
 /** A method to run in a worker. */

@@ -11,13 +11,14 @@ import { Log } from "./log.ts";
 import { migrate, readIdentity } from "./migrations.ts";
 import { type Engine, serve } from "./serve.ts";
 import { createUserWrites } from "./user-writes.ts";
+import type { WorkerData } from "./wire.ts";
 
 serve(open);
 
-function open(path: string): Engine {
-  const database = openForWriting(path);
+function open(data: WorkerData): Engine {
+  const database = openForWriting(data);
   try {
-    migrate(database, path);
+    migrate(database, data.path);
     return createEngine(database);
   } catch (error) {
     database.close();

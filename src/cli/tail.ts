@@ -1,0 +1,128 @@
+import { type JsonValue, toJson } from "@bufbuild/protobuf";
+import { defineCommand } from "citty";
+import {
+  type ClientEvent,
+  type Credentials,
+  connect,
+  MembershipChange,
+  Platform,
+} from "../../clients/typescript/index.ts";
+import { ReceiptSchema } from "../../gen/parlance/chat/v1/conversation_pb.js";
+import { CursorSchema } from "../../gen/parlance/chat/v1/cursor_pb.js";
+import { BehindSchema, CaughtUpSchema, TypingSchema } from "../../gen/parlance/chat/v1/event_pb.js";
+import { GroupSchema, MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
+import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
+import { PresenceSchema } from "../../gen/parlance/chat/v1/presence_pb.js";
+import { callerArgs, connectTimeoutMs, credentialsOf, serverArg, withServer } from "./options.ts";
+
+/** `parlance tail`: prints what a user receives until it is stopped. */
+export const tailCommand = defineCommand({
+  meta: { name: "tail", description: "Print what a user receives, as it happens." },
+  args: {
+    json: { type: "boolean", description: "One JSON object a line, as the protos say." },
+    ...callerArgs,
+    ...serverArg,
+  },
+  async run({ args }) {
+    const stop = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+    await withServer(args.server, () =>
+      tail({
+        address: args.server,
+        credentials: credentialsOf(args),
+        deviceId: args.device,
+        write: (event) => process.stdout.write(`${args.json ? formatJson(event) : formatLine(event)}\n`),
+        stop: stop.signal,
+      }),
+    );
+  },
+});
+
+/** Hands a user's events on until it is stopped. Connections that break are made again. */
+export async function tail(options: {
+  address: string;
+  credentials: Credentials;
+  deviceId: string;
+  write: (event: ClientEvent) => void;
+  stop: AbortSignal;
+}): Promise<void> {
+  const { address, credentials, deviceId, write, stop } = options;
+  const device = { deviceId, platform: Platform.TERMINAL };
+  await using client = await connect({ address, credentials, device, connectTimeoutMs });
+  stop.addEventListener("abort", () => void client.close(), { once: true });
+  if (stop.aborted) return;
+  for await (const event of client.events()) write(event);
+}
+
+/** Writes an event as one line for people. What others wrote cannot move the terminal's cursor. */
+export function formatLine(event: ClientEvent): string {
+  return printable(describe(event));
+}
+
+function describe(event: ClientEvent): string {
+  switch (event.case) {
+    case "message": {
+      const { conversationId, seq, senderId, content } = event.value;
+      const kind = content?.kind;
+      const text =
+        kind?.case === "text"
+          ? kind.value.body
+          : content?.fallbackText || "(a content this version does not know)";
+      return `${conversationId} ${seq} ${senderId}: ${text}`;
+    }
+    case "membershipChanged": {
+      const { conversationId, seq, change, members } = event.value;
+      const names = members.map((member) => member.userId).join(", ");
+      return `${conversationId} ${seq} ${(MembershipChange[change] ?? "changed").toLowerCase()}: ${names}`;
+    }
+    case "groupChanged": {
+      const { conversationId, seq, updaterId, disbandTime } = event.value;
+      return `${conversationId} ${seq} ${disbandTime ? "disbanded" : "settings changed"} by ${updaterId}`;
+    }
+    case "receipt":
+      return `${event.value.conversationId} ${event.value.userId} has read up to ${event.value.upToSeq}`;
+    case "typing":
+      return `${event.value.conversationId} ${event.value.userId} ${event.value.typing ? "types" : "stopped typing"}`;
+    case "presence":
+      return `${event.value.userId} is ${event.value.online ? "online" : "offline"}`;
+    case "caughtUp":
+      return "-- live --";
+    case "behind":
+      return "-- more was missed than is replayed --";
+    case "reset":
+      return "-- the server's log is another one now --";
+  }
+}
+
+/** Writes an event as one JSON object: its case, its value as Protobuf writes it in JSON, its cursor. */
+export function formatJson(event: ClientEvent): string {
+  const cursor = event.cursor === undefined ? {} : { cursor: toJson(CursorSchema, event.cursor) };
+  return JSON.stringify({ [event.case]: jsonOf(event), ...cursor });
+}
+
+function jsonOf(event: ClientEvent): JsonValue {
+  switch (event.case) {
+    case "message":
+      return toJson(ChatMessageSchema, event.value);
+    case "membershipChanged":
+      return toJson(MembershipChangedSchema, event.value);
+    case "groupChanged":
+      return toJson(GroupSchema, event.value);
+    case "receipt":
+      return toJson(ReceiptSchema, event.value);
+    case "typing":
+      return toJson(TypingSchema, event.value);
+    case "presence":
+      return toJson(PresenceSchema, event.value);
+    case "caughtUp":
+      return toJson(CaughtUpSchema, event.value);
+    case "behind":
+      return toJson(BehindSchema, event.value);
+    case "reset":
+      return { ...event.value };
+  }
+}
+
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => JSON.stringify(character).slice(1, -1));
+}

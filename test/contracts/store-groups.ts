@@ -1,0 +1,194 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import {
+  GroupSchema,
+  MembershipChange,
+  MembershipChangedSchema,
+} from "../../gen/parlance/chat/v1/group_pb.js";
+import { ErrorReason } from "../../src/errors.ts";
+import { EventKind, JoinPolicy, type LogEvent, Role } from "../../src/store/store.ts";
+import type { StoreUnderTest } from "./store.ts";
+import { createStaffedGroup, range, refused, settings, toGroup, unique } from "./store-support.ts";
+
+const { GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND } = ErrorReason;
+const groupOf = (event: LogEvent | undefined) => fromBinary(GroupSchema, event?.body as Uint8Array);
+const changeOf = (event: LogEvent | undefined) =>
+  fromBinary(MembershipChangedSchema, event?.body as Uint8Array);
+
+export function groupTests(tested: () => StoreUnderTest): void {
+  test("a group begins with its settings and then its members, all from seq 1", async () => {
+    const { store } = tested();
+    const [groupId, o, a, b] = [unique("g"), unique("o"), unique("a"), unique("b")];
+    const given = settings({ name: "näme", attributes: { k: "v\u0000\n" }, muted: true });
+    const { group, members, events } = await store.createGroup(groupId, o, given, [b, a, b, o]);
+    expect(group).toMatchObject({ ...given, groupId, ownerId: o, memberCount: 3, seq: 1, updaterId: o });
+    expect(await store.getGroup(groupId)).toEqual(group);
+    expect(members.map((member) => member.userId)).toEqual([o, b, a]);
+    expect(members.map((member) => member.role)).toEqual([Role.OWNER, Role.MEMBER, Role.MEMBER]);
+    for (const member of members) {
+      expect(member).toMatchObject({ groupId, joinSeq: 1, visibleFromSeq: 1, mutedUntilMs: 0 });
+      expect(await store.getMember(groupId, member.userId)).toEqual(member);
+    }
+    expect(events).toEqual(await store.readSeqs(`g:${groupId}`, range()));
+    expect(events.map((event) => event.kind)).toEqual([EventKind.GROUP, EventKind.MEMBERSHIP]);
+    expect(groupOf(events[0])).toMatchObject({
+      groupId,
+      conversationId: `g:${groupId}`,
+      seq: 1n,
+      memberCount: 3,
+      name: "näme",
+      attributes: given.attributes,
+      muted: true,
+      ownerId: o,
+    });
+    const change = changeOf(events[1]);
+    expect(change).toMatchObject({
+      groupId,
+      seq: 2n,
+      change: MembershipChange.ADDED,
+      actorId: o,
+      memberCount: 3,
+    });
+    expect(change.members.map((member) => member.userId)).toEqual([o, b, a]);
+  });
+
+  test("an id stays taken, also by a group that was disbanded", async () => {
+    const { store } = tested();
+    const { groupId, o } = await createStaffedGroup(store);
+    await refused(store.createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
+    await store.disbandGroup(groupId, o);
+    await refused(store.createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
+  });
+
+  test("a group cannot begin with more members than its limit, and then is not there", async () => {
+    const { store } = tested();
+    const groupId = unique("g");
+    const error = await refused(
+      store.createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a", "b"]),
+      ErrorReason.GROUP_FULL,
+    );
+    expect(error).toMatchObject({ details: { quota: { subject: expect.any(String) } } });
+    expect(await store.getGroup(groupId)).toBeUndefined();
+    await store.createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a"]);
+  });
+
+  test("more than 500 members are told of in several events", async () => {
+    const { store } = tested();
+    const groupId = unique("g");
+    const ids = Array.from({ length: 600 }, (_, n) => `${groupId}-${n}`);
+    const { events, members } = await store.createGroup(
+      groupId,
+      "owner",
+      settings({ memberLimit: 2000 }),
+      ids,
+    );
+    expect(events.slice(1).map((event) => changeOf(event).members.length)).toEqual([500, 101]);
+    expect(events.slice(1).map((event) => changeOf(event).memberCount)).toEqual([500, 601]);
+    expect(new Set(members.map((member) => member.joinSeq))).toEqual(new Set([1]));
+    const more = Array.from({ length: 501 }, (_, n) => `${groupId}-more-${n}`);
+    const added = await store.addMembers(groupId, "owner", more, Role.MEMBER);
+    expect(added.events.map((event) => event.seq)).toEqual([4, 5]);
+    expect(added.members.at(-1)).toMatchObject({ joinSeq: 5, visibleFromSeq: 5 });
+    const removed = await store.removeMembers(groupId, "owner", more);
+    expect(removed.events.map((event) => changeOf(event).memberCount)).toEqual([602, 601]);
+    expect(removed.group.memberCount).toBe(601);
+  });
+
+  test("settings are changed by the owner and admins, with one event, or none when nothing changes", async () => {
+    const { store } = tested();
+    const { groupId, a, m, x } = await createStaffedGroup(store);
+    const before = await store.getGroup(groupId);
+    const same = await store.updateGroup(groupId, a, { name: "a group", attributes: {} });
+    expect(same).toEqual({ group: before, members: [], events: [] });
+    const { group, events } = await store.updateGroup(groupId, a, {
+      name: "new",
+      joinPolicy: JoinPolicy.CLOSED,
+    });
+    expect(group).toMatchObject({
+      name: "new",
+      joinPolicy: JoinPolicy.CLOSED,
+      updaterId: a,
+      seq: 5,
+      ownerId: before?.ownerId,
+    });
+    expect(await store.getGroup(groupId)).toEqual(group);
+    expect(events).toHaveLength(1);
+    expect(groupOf(events[0])).toMatchObject({ name: "new", seq: 5n, updaterId: a, memberCount: 4 });
+    await refused(store.updateGroup(groupId, m, { name: "no" }), ROLE_TOO_LOW);
+    await refused(store.updateGroup(groupId, x, { name: "no" }), GROUP_NOT_FOUND);
+  });
+
+  test("the owner disbands a group: a last event, no members, and nothing more", async () => {
+    const { store } = tested();
+    const { groupId, conversationId, o, a, m, x } = await createStaffedGroup(store);
+    await refused(store.disbandGroup(groupId, a), ROLE_TOO_LOW);
+    await refused(store.disbandGroup(groupId, x), NOT_A_MEMBER);
+    const { events } = await store.disbandGroup(groupId, o);
+    expect(groupOf(events[0]).disbandTime).toBeDefined();
+    expect(await store.getGroup(groupId)).toBeUndefined();
+    expect(await store.getMember(groupId, m)).toBeUndefined();
+    expect(await store.listMembers(groupId, "", 10)).toEqual([]);
+    expect((await store.groupIds(m)).groupIds).toEqual([]);
+    expect(await store.access(m, conversationId)).toBeUndefined();
+    const missed = await store.readMissed(m, (events[0]?.position ?? 0) - 1, 10, 1e6);
+    expect(missed.events).toEqual(events);
+    for (const later of [
+      store.append(toGroup(o, groupId)),
+      store.joinGroup(groupId, x),
+      store.updateGroup(groupId, o, { name: "x" }),
+      store.disbandGroup(groupId, o),
+    ]) {
+      await refused(later, GROUP_NOT_FOUND);
+    }
+  });
+
+  test("the owner hands the group over and is an admin then", async () => {
+    const { store } = tested();
+    const { groupId, o, a, r, x } = await createStaffedGroup(store);
+    await store.updateMember(groupId, o, r, { mutedUntilMs: Date.now() + 60_000 });
+    await refused(store.transferOwnership(groupId, a, r), ROLE_TOO_LOW);
+    await refused(store.transferOwnership(groupId, o, x), MEMBER_NOT_FOUND);
+    expect((await store.transferOwnership(groupId, o, o)).events).toEqual([]);
+    const { group, members, events } = await store.transferOwnership(groupId, o, r);
+    expect(group.ownerId).toBe(r);
+    expect(members).toMatchObject([
+      { userId: r, role: Role.OWNER, mutedUntilMs: 0 },
+      { userId: o, role: Role.ADMIN },
+    ]);
+    expect(changeOf(events[0])).toMatchObject({ change: MembershipChange.UPDATED, actorId: o });
+    expect(changeOf(events[0]).members.map((member) => member.userId)).toEqual([r, o]);
+    expect(await store.getGroup(groupId)).toEqual(group);
+    await store.append(toGroup(r, groupId));
+    await store.leaveGroup(groupId, o);
+  });
+
+  test("groups and members are listed by the bytes of their ids", async () => {
+    const { store } = tested();
+    const u = unique("u");
+    // By UTF-16 code units the emoji would come before the full-width letter.
+    const ids = ["a", "Z", "é", "Ａ", "😀", "10", "9"];
+    const byBytes = [...ids].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)));
+    const groupId = unique("g");
+    await store.createGroup(groupId, "9", settings(), ids);
+    expect((await store.listMembers(groupId, "", 100)).map((member) => member.userId)).toEqual(byBytes);
+    expect((await store.listMembers(groupId, "é", 1)).map((member) => member.userId)).toEqual(["Ａ"]);
+    const groups = ids.map((id) => `${groupId}${id}`);
+    await Promise.all(groups.map((id) => store.createGroup(id, u, settings(), [])));
+    const listed = (await store.listGroups(u, "", 100)).map((group) => group.groupId);
+    expect(listed).toEqual(byBytes.map((id) => `${groupId}${id}`));
+    expect((await store.listGroups(u, `${groupId}é`, 2)).map((group) => group.groupId)).toEqual(
+      listed.slice(5, 7),
+    );
+    expect(new Set((await store.groupIds(u)).groupIds)).toEqual(new Set(groups));
+  });
+
+  test("the ids of a user's groups come with the position up to which they are true", async () => {
+    const { store } = tested();
+    const { groupId, x } = await createStaffedGroup(store);
+    const { events } = await store.joinGroup(groupId, x);
+    const { groupIds, through } = await store.groupIds(x);
+    expect(groupIds).toEqual([groupId]);
+    expect(through).toBeGreaterThanOrEqual(events[0]?.position ?? 0);
+    expect(through).toBe(await store.lastPosition());
+  });
+}

@@ -1,0 +1,81 @@
+/** `parlance serve` as a process of its own, to be killed, frozen and measured. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+/** A running `serve`. */
+export interface ServeChild {
+  address: string;
+  pid: number;
+  dataDir: string;
+  /** What it has written to its standard error output: log lines. */
+  stderr: () => string;
+  /** How much memory it has, in bytes. */
+  residentBytes: () => number;
+  signal: (signal: NodeJS.Signals) => void;
+  /** Resolves when it has ended, with its exit code or the signal that ended it. */
+  exited: Promise<number | NodeJS.Signals>;
+  /** Ends it at once, if it has not ended, and waits. */
+  kill: () => Promise<void>;
+}
+
+/** Makes a folder for a server's data. */
+export function makeDataDir(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "parlance-serve-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Starts `serve` on a free port and waits until it listens. */
+export async function startServe(dataDir: string, args: string[] = []): Promise<ServeChild> {
+  const child = spawn(
+    process.execPath,
+    [main, "serve", "--port", "0", "--data-dir", dataDir, "--log-level", "warn", ...args],
+    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "" } },
+  );
+  let stderr = "";
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const exited = exitOf(child);
+  const address = await new Promise<string>((resolve, reject) => {
+    let stdout = "";
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+      const found = /listens on (\S+)/.exec(stdout)?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    exited.then((how) => reject(new Error(`serve ended with ${how} before it listened: ${stderr}`)), reject);
+  });
+  const pid = child.pid as number;
+  return {
+    address,
+    pid,
+    dataDir,
+    stderr: () => stderr,
+    residentBytes: () => residentBytes(pid),
+    signal: (signal) => void child.kill(signal),
+    exited,
+    async kill() {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+/** Resolves when a process has ended, with its exit code or the signal that ended it. */
+export function exitOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code, signal) => resolve(code ?? (signal as NodeJS.Signals)));
+  });
+}
+
+function residentBytes(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kilobytes) * 1024;
+}
