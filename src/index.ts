@@ -3,13 +3,22 @@
  * verifier, mount its services beside the host's own, and call it in process.
  *
  * ```ts
+ * import { createParlance, text } from "parlance";
+ *
  * const parlance = await createParlance({ store: "./data/chat.db", auth: "dev" });
  * const server = createServer(parlance.serverOptions);
  * parlance.mount(server);
  * server.add(MyServiceDefinition, myService);
  * await server.listen("127.0.0.1:50051");
  * await parlance.chat.sendDirect("shop", { recipientId: "alice", content: text("Your parcel is on its way") });
+ *
+ * // In the end, in this order:
+ * await parlance.drain();
+ * await server.shutdown();
+ * await parlance.close();
  * ```
+ *
+ * `examples/microservice.ts` is a whole program.
  */
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
@@ -24,6 +33,7 @@ import {
 import type { SendResult } from "../gen/parlance/chat/v1/message_pb.js";
 import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
+import { isUserId, userIdRule } from "./auth/user-id.ts";
 import type { TokenVerifier } from "./auth/verifier.ts";
 import type { Bus } from "./bus/bus.ts";
 import { createLocalBus } from "./bus/local.ts";
@@ -31,6 +41,7 @@ import type { Caller } from "./chat/caller.ts";
 import type { Chat } from "./chat/chat.ts";
 import type { ChatLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
+import { ChatError, ErrorReason } from "./errors.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
@@ -38,12 +49,15 @@ import { createRequestValidator } from "./rpc/validation.ts";
 import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 
+export { type Group, JoinPolicy, type Member, Role } from "../gen/parlance/chat/v1/group_pb.js";
+export type { SendResult } from "../gen/parlance/chat/v1/message_pb.js";
 export type { Credential, Identity, TokenVerifier } from "./auth/verifier.ts";
 export type { Bus, BusMessage } from "./bus/bus.ts";
 export type { ChatLimits } from "./chat/limits.ts";
 export type { Logger } from "./chat/logger.ts";
 export { type Config, ConfigError, loadConfig } from "./config.ts";
 export { ChatError, ErrorReason } from "./errors.ts";
+export type { GrpcServerSettings } from "./rpc/grpc-options.ts";
 export { chatServices } from "./rpc/services.ts";
 export { type RunningServer, startServer } from "./server.ts";
 export type { Store } from "./store/store.ts";
@@ -65,7 +79,11 @@ export interface ParlanceOptions {
   logger?: Logger;
 }
 
-/** The chat for code of the same process: no tokens, the same rules. */
+/**
+ * The chat for code of the same process: no tokens, the same rules. The first
+ * parameter is the user in whose name it acts; any user id will do, such as one
+ * of the host's own for its notifications.
+ */
 export interface InProcessChat {
   /** Sends a message to one user. @throws ChatError as `ChatService.SendDirect` says */
   sendDirect(
@@ -93,9 +111,13 @@ export interface Parlance {
   serverOptions: ReturnType<typeof grpcServerOptions> & {
     interceptors: [ReturnType<typeof createCallHandles>["interceptor"]];
   };
-  /** Asks all sessions to reconnect elsewhere and takes no new ones. Before the server is shut down. */
-  drain: (graceMs: number) => Promise<void>;
-  /** Closes what it opened. After the server was shut down. */
+  /**
+   * Asks all sessions to reconnect elsewhere and takes no new ones. Resolves
+   * when all are gone or the grace time, by default 10 seconds, is over. Before
+   * the server is shut down.
+   */
+  drain: (graceMs?: number) => Promise<void>;
+  /** Writes what was kept in memory and closes what it opened; a second time does nothing. After the server was shut down. */
   close: () => Promise<void>;
 }
 
@@ -104,33 +126,48 @@ export function text(body: string): MessageInitShape<typeof ContentSchema> {
   return { kind: { case: "text", value: { body } } };
 }
 
-/** Builds a chat inside another service. */
+/**
+ * Builds a chat inside another service.
+ *
+ * @throws RangeError when the secret for tokens is too short
+ * @throws Error when another process has the store's file
+ */
 export async function createParlance(options: ParlanceOptions): Promise<Parlance> {
   const { maxUnaryDeadlineMs, ...serverLimits } = options.serverLimits ?? {};
+  const log = options.logger ?? silent;
+  const verifier = verifierOf(options.auth);
   const store =
-    typeof options.store === "string" ? await createSqliteStore({ path: options.store }) : options.store;
+    typeof options.store === "string"
+      ? await createSqliteStore({ path: options.store, logger: log })
+      : options.store;
   const bus = options.bus ?? createLocalBus();
   const handles = createCallHandles(maxUnaryDeadlineMs === undefined ? {} : { maxUnaryDeadlineMs });
-  const { chat, mount } = await assemble({
-    store,
-    bus,
-    verifier: verifierOf(options.auth),
-    limits: options.limits ?? {},
-    log: options.logger ?? silent,
-    handles,
+
+  async function closeParts(): Promise<void> {
+    if (options.bus === undefined) await bus.close();
+    if (typeof options.store === "string") await store.close();
+  }
+
+  const parts = { store, bus, verifier, limits: options.limits ?? {}, log, handles };
+  const { chat, mount } = await assemble(parts).catch(async (error: unknown) => {
+    await closeParts();
+    throw error;
   });
+  let closing: Promise<void> | undefined;
   return {
     chat: inProcess(chat),
     mount,
     serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
-    drain: (graceMs) => chat.drain(graceMs),
-    async close() {
-      await chat.close();
-      if (options.bus === undefined) await bus.close();
-      if (typeof options.store === "string") await store.close();
+    drain: (graceMs = defaultDrainGraceMs) => chat.drain(graceMs),
+    close() {
+      closing ??= chat.close().finally(closeParts);
+      return closing;
     },
   };
 }
+
+/** As the default of the server's setting `drainGraceMs`. */
+const defaultDrainGraceMs = 10_000;
 
 const silent: Logger = { info() {}, warn() {}, error() {} };
 
@@ -168,6 +205,9 @@ function inProcess({ sends, groups, hub }: Chat): InProcessChat {
 }
 
 function callerOf(userId: string): Caller {
+  if (!isUserId(userId)) {
+    throw new ChatError(ErrorReason.INVALID_REQUEST, `the user id to act for must be ${userIdRule}`);
+  }
   return {
     userId,
     deviceId: "in-process",

@@ -27,6 +27,7 @@ import { createPublisher } from "./publisher.ts";
 import { createSends, type Sends } from "./sends.ts";
 import { Session } from "./session.ts";
 import { TailFollower } from "./tail-follower.ts";
+import { WakeQueue } from "./wake-queue.ts";
 
 const sweepMs = 1_000;
 
@@ -60,6 +61,7 @@ export class Chat {
   readonly #feeds: Feeds;
   readonly #tail: TailFollower;
   readonly #catchUp: (session: Session) => Promise<void>;
+  readonly #wakeQueue = new WakeQueue();
   readonly #sweeper: NodeJS.Timeout;
   #draining = false;
 
@@ -134,6 +136,7 @@ export class Chat {
       maxAgeMs: this.limits.sessionMaxAgeMs * (0.9 + Math.random() * 0.2),
       kinds: (open?.eventKinds ?? []).reduce((bits, kind) => bits | (1 << kind), 0),
       catchUp: this.#catchUp,
+      wakeQueue: this.#wakeQueue,
       kill,
       onTaken: open?.autoAck ? (position) => this.#cursors.raise(caller, position) : undefined,
     });

@@ -20,6 +20,8 @@ export interface OutboxOptions {
   refill: () => Promise<void> | undefined;
   /** Called after each chunk handed out, with the position of its last log event, or 0. */
   onTaken: (position: number) => void;
+  /** Calls the outbox's `wake` soon. Without it readers are woken at once. */
+  wakeSoon?: ((outbox: Outbox) => void) | undefined;
 }
 
 /**
@@ -35,6 +37,8 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   #bytes = 0;
   #replies = 0;
   #wake: (() => void) | undefined;
+  /** Whether a wake-up is on its way. */
+  #waking = false;
   #ended = false;
   #error: unknown;
 
@@ -155,13 +159,19 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   #wakeReader(): void {
     const wake = this.#wake;
     this.#wake = undefined;
+    this.#waking = false;
     wake?.();
   }
 
   #push(entry: Entry): void {
     this.#entries.push(entry);
+    const { wakeSoon } = this.#options;
     if (entry.lane !== Lane.REPLY) this.#bytes += entry.frame.length;
-    this.#wakeReader();
+    if (entry.lane === Lane.REPLY || wakeSoon === undefined) this.#wakeReader();
+    else if (this.#wake !== undefined && !this.#waking) {
+      this.#waking = true;
+      wakeSoon(this);
+    }
   }
 
   #take(): Uint8Array {

@@ -3,6 +3,7 @@ import type { EphemeralMessage, LogMessage } from "../bus/bus.ts";
 import type { ChatError } from "../errors.ts";
 import type { Caller } from "./caller.ts";
 import { Outbox } from "./outbox.ts";
+import type { WakeQueue } from "./wake-queue.ts";
 
 /** What a session needs of the rest of the chat. */
 export interface SessionOptions {
@@ -13,6 +14,8 @@ export interface SessionOptions {
   kinds: number;
   /** Reads the log for a session that is behind. */
   catchUp: (session: Session) => Promise<void>;
+  /** Wakes readers of events. */
+  wakeQueue: WakeQueue;
   /** Ends the call when its reader does not take the end of the session. */
   kill: (error: ChatError) => void;
   /** Called with the position of events handed to the transport, where the session acknowledges by itself. */
@@ -70,6 +73,7 @@ export class Session {
     this.outbox = new Outbox({
       maxBytes: options.outboxMaxBytes,
       chunkBytes,
+      wakeSoon: (outbox) => options.wakeQueue.add(outbox),
       refill: () => {
         if (!this.#behind || this.#endingSinceMs !== undefined) return undefined;
         this.#reading ??= options.catchUp(this).finally(() => {

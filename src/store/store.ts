@@ -250,7 +250,11 @@ export interface Store {
   readMissed(userId: string, afterPosition: number, limit: number, maxBytes: number): Promise<CatchUpPage>;
   /** Counts a user's events above a position, up to `limit` plus one. */
   countMissed(userId: string, afterPosition: number, limit: number): Promise<Missed>;
-  /** Returns the position before the user's first unread event, or the last position when nothing is unread. */
+  /**
+   * Returns the position before the first message of others that the user has
+   * not read and that came since they joined, or the last position when there
+   * is none. It may be lower, never higher.
+   */
   firstUnreadPosition(userId: string): Promise<number>;
 
   // Conversations

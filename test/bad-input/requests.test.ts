@@ -4,7 +4,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SendDirectRequestSchema, StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ContentSchema, TextStyle } from "../../gen/parlance/chat/v1/content_pb.js";
-import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
+import type { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
 import { JoinPolicy, Role } from "../../gen/parlance/chat/v1/group_pb.js";
 import { type Failure, failureOf } from "../support/errors.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
@@ -680,7 +680,9 @@ describe("groups", () => {
     );
     const credential = { case: "devUserId", value: "alice" } as const;
     expect(
-      await failureOf((o) => server.as({}).chat.login({ credential, device: { platform: 99 as Platform } }, o)),
+      await failureOf((o) =>
+        server.as({}).chat.login({ credential, device: { platform: 99 as Platform } }, o),
+      ),
     ).toMatchObject(invalid("device.platform"));
     expect(await stateOf("enums")).toEqual(before);
   });

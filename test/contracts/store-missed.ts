@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type LogEvent, Role, type Store } from "../../src/store/store.ts";
+import { seed } from "../support/seed.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { type Action, actions, MembershipModel } from "./store-model.ts";
 import { bodyOf, createStaffedGroup, toGroup, toUser, unique } from "./store-support.ts";
@@ -17,7 +18,7 @@ export function missedTests(tested: () => StoreUnderTest): void {
           await comparePages(store, model, userId, before + (start % (model.log.length + 1)));
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 60, seed: seed() },
     );
   }, 120_000);
 

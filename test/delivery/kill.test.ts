@@ -122,13 +122,19 @@ test(`after ${kills} kill -9 in a storm, what was answered is there once, in its
   const senders = senderIds.map((id) => send(id, tokenOf.get(id) as string, () => storming));
   const readers = readerIds.map((id) => read(tokenOf.get(id) as string, () => reading));
 
-  for (let kill = 0; kill < kills; kill++) {
-    // A random moment of the storm, from the first answers on.
-    await new Promise((resolve) => setTimeout(resolve, random() * 400));
-    await serve.kill();
-    serve = await startServe(data.path);
+  try {
+    for (let kill = 0; kill < kills; kill++) {
+      // A random moment of the storm, from the first answers on.
+      await new Promise((resolve) => setTimeout(resolve, random() * 400));
+      await serve.kill();
+      serve = await startServe(data.path);
+    }
+  } catch (error) {
+    reading = false;
+    throw error;
+  } finally {
+    storming = false;
   }
-  storming = false;
   const told = await Promise.all(senders);
   const last = connect(serve.address, tokenOf.get("last"));
   for (const recipientId of readerIds) await last.chat.sendDirect({ recipientId, content: text("last") });

@@ -1,0 +1,219 @@
+/**
+ * Sends what nobody would write down: random bytes, valid requests with flipped
+ * bits, and requests whose every field is valid Protobuf but nonsense.
+ */
+
+import { create, type DescField, type DescMessage, ScalarType, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
+import { toDefinition } from "../../src/rpc/definition.ts";
+import { chatServices } from "../../src/rpc/services.ts";
+import { failureIn } from "../support/errors.ts";
+import { seed } from "../support/seed.ts";
+import { eventually, startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import { createRawClient, encode, type RawClient } from "./raw-calls.ts";
+
+const groupIds = Array.from({ length: 20 }, (_, i) => `team-${i}`);
+
+/** What the server must never answer, whatever it is sent. */
+const faults = ["INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"];
+
+let server: TestServer;
+let alice: UserClients;
+let bob: UserClients;
+let raw: RawClient;
+/** Values that lead further into the server than random ones. */
+const known: string[] = [
+  "alice",
+  "bob",
+  "carol",
+  "d:alice:bob",
+  "g:team-0",
+  "name",
+  "role",
+  "muted_until_time",
+  "attributes",
+];
+
+beforeAll(async () => {
+  server = await startTestServer();
+  [alice, bob] = await Promise.all([server.login("alice"), server.login("bob")]);
+  raw = createRawClient(server.address, { authorization: `Bearer ${alice.token}` });
+  for (const groupId of groupIds) {
+    await alice.groups.createGroup({ groupId, joinPolicy: JoinPolicy.OPEN, memberIds: ["bob"] });
+    known.push(groupId);
+  }
+  const { result } = await alice.chat.sendGroup({ groupId: "team-0", content: text("hi") });
+  const stream = alice.stream();
+  const { cursor } = await stream.open();
+  stream.cancel();
+  known.push(result?.messageId ?? "", cursor?.epoch ?? "");
+});
+afterAll(async () => {
+  raw.close();
+  await server.close();
+});
+
+/** The methods with one request, but for the one that would end the session all others need. */
+const methods = chatServices
+  .flatMap((service) =>
+    service.methods.map((method) => ({
+      ...method,
+      path: toDefinition(service)[method.localName as never]["path"],
+    })),
+  )
+  .filter(({ methodKind, name }) => methodKind === "unary" && name !== "Logout");
+
+const nastyText = fc.oneof(
+  { weight: 6, arbitrary: fc.nat().map((n) => known[n % known.length] as string) },
+  { weight: 2, arbitrary: fc.string({ unit: "binary", maxLength: 20 }) },
+  fc.constantFrom(
+    "",
+    "\0",
+    "\u202e",
+    "__proto__",
+    "constructor",
+    "../",
+    "%00",
+    "a".repeat(200),
+    "https://x",
+    "\ufeff",
+  ),
+);
+const nastyInteger = fc.oneof(
+  fc.integer({ min: -3, max: 12 }),
+  fc.constantFrom(-(2 ** 31), 2 ** 31 - 1, 1_000, 1_001, 500, 65_536),
+);
+const nastyBigInt = fc.oneof(
+  fc.bigInt({ min: -3n, max: 40n }),
+  fc.constantFrom(2n ** 63n - 1n, -(2n ** 63n), 2n ** 53n, 253_402_300_800n, 1_700_000_000n),
+);
+
+function scalar(type: ScalarType): fc.Arbitrary<unknown> {
+  switch (type) {
+    case ScalarType.STRING:
+      return nastyText;
+    case ScalarType.BYTES:
+      return fc.uint8Array({ maxLength: 64 });
+    case ScalarType.BOOL:
+      return fc.boolean();
+    case ScalarType.INT64:
+    case ScalarType.UINT64:
+      return nastyBigInt;
+    default:
+      return nastyInteger;
+  }
+}
+
+/** Any message of a type: each field is set or not, whatever its rules. */
+function messageOf(schema: DescMessage, depth = 4): fc.Arbitrary<Record<string, unknown>> {
+  const fields: Record<string, fc.Arbitrary<unknown>> = {};
+  for (const member of schema.members) {
+    if (member.kind === "field") fields[member.localName] = fieldOf(member, depth);
+    else
+      fields[member.localName] = fc.oneof(
+        ...member.fields.map((field) =>
+          fieldOf(field, depth).map((value) =>
+            value === undefined ? { case: undefined } : { case: field.localName, value },
+          ),
+        ),
+      );
+  }
+  return fc.record(fields, { requiredKeys: [] });
+}
+
+function fieldOf(field: DescField, depth: number): fc.Arbitrary<unknown> {
+  switch (field.fieldKind) {
+    case "scalar":
+      return scalar(field.scalar);
+    case "enum":
+      return nastyInteger;
+    case "message":
+      return depth === 0 ? fc.constant(undefined) : messageOf(field.message, depth - 1);
+    case "map":
+      return fc.dictionary(nastyText, nastyText, { maxKeys: 3 });
+    case "list":
+      if (field.listKind === "message")
+        return depth === 0
+          ? fc.constant([])
+          : fc.array(messageOf(field.message, depth - 1), { maxLength: 3 });
+      return fc.array(field.listKind === "enum" ? nastyInteger : scalar(field.scalar), { maxLength: 4 });
+  }
+}
+
+/** The bytes of any message of a type. */
+function bytesOf(schema: DescMessage): fc.Arbitrary<Uint8Array> {
+  return messageOf(schema).map((init) => {
+    try {
+      return toBinary(schema, create(schema, init as never));
+    } catch {
+      // Half a surrogate pair cannot be written.
+      return new Uint8Array();
+    }
+  });
+}
+
+/** Flips, cuts and repeats. */
+function mutated(bytes: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> {
+  const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 });
+  return fc.tuple(bytes, changes, fc.option(fc.nat()), fc.boolean()).map(([original, flips, cut, twice]) => {
+    const changed = Uint8Array.from(original);
+    for (const [at, value] of flips) if (changed.length > 0) changed[at % changed.length] = value;
+    const kept = cut === null ? changed : changed.subarray(0, cut % (changed.length + 1));
+    return twice ? Uint8Array.from([...kept, ...kept]) : kept;
+  });
+}
+
+const noise = fc.uint8Array({ maxLength: 300, size: "max" });
+
+const anyCall = fc.nat(methods.length - 1).chain((n) => {
+  const { path, input } = methods[n] as (typeof methods)[number];
+  const valid = bytesOf(input);
+  return fc.record({
+    path: fc.constant(path),
+    request: fc.oneof({ weight: 4, arbitrary: valid }, { weight: 2, arbitrary: mutated(valid) }, noise),
+  });
+});
+
+test("no request of a unary method, however strange, is a fault of the server", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyCall, { minLength: 1, maxLength: 20, size: "max" }), async (calls) => {
+      const failures = await Promise.all(calls.map(({ path, request }) => raw.unary(path, request)));
+      for (const [i, failure] of failures.entries())
+        expect({ ...calls[i], code: failure?.code }).not.toMatchObject({ code: expect.toBeOneOf(faults) });
+    }),
+    { seed: seed(), numRuns: 100, endOnFailure: true },
+  );
+  const { result } = await bob.chat.sendDirect({ recipientId: "dora", content: text("still here") });
+  expect(result?.seq).toBe(1n);
+});
+
+test("no request of a stream, however strange, is a fault of the server or ends the stream", async () => {
+  const valid = bytesOf(StreamRequestSchema);
+  const request = fc.oneof({ weight: 4, arbitrary: valid }, { weight: 2, arbitrary: mutated(valid) }, noise);
+  await fc.assert(
+    fc.asyncProperty(fc.array(request, { minLength: 1, maxLength: 30, size: "max" }), async (requests) => {
+      const stream = raw.stream();
+      try {
+        for (const bytes of requests) stream.send(bytes);
+        const last = "the last of them all";
+        stream.send(encode(StreamRequestSchema, { requestId: last, request: { case: "ping", value: {} } }));
+        const answered = () => stream.events.some(({ requestId }) => requestId === last);
+        await eventually(() => answered() || stream.failure() !== undefined);
+        expect(stream.failure()).toBeUndefined();
+        for (const { event } of stream.events)
+          if (event.case === "refusal") expect(faults).not.toContain(failureIn(event.value).code);
+      } finally {
+        stream.cancel();
+      }
+    }),
+    { seed: seed(), numRuns: 40, endOnFailure: true },
+  );
+  await eventually(() => server.server.stats().sessions === 0);
+});
+
+test("nothing of all that was an error to the server", () => {
+  expect(server.logs.filter(({ level }) => level !== "info")).toEqual([]);
+});
