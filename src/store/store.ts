@@ -134,7 +134,7 @@ export interface ConversationRecord {
   /** The seq and position of its last event. */
   lastSeq: number;
   lastPosition: number;
-  /** Up to which seq the user has read. */
+  /** Up to which seq the user has read; at first, the one before they joined. */
   readSeq: number;
   /** Messages of others above `readSeq` that the user may read, counted up to 10,000. */
   unreadCount: number;
@@ -365,7 +365,7 @@ export interface Store {
   openDevice(userId: string, deviceId: string, platform: number, name: string): Promise<DeviceRecord>;
   /** Raises the cursors of devices, made if need be; a lower position changes nothing. */
   saveCursors(entries: ReadonlyArray<{ userId: string; deviceId: string; position: number }>): Promise<void>;
-  /** Keeps a session token. */
+  /** Keeps a session token, and drops those of the user that expired over a day ago. */
   createSession(session: SessionRecord, deviceName: string): Promise<void>;
   /** Returns the session of a token, also an expired one; undefined when unknown or logged out. */
   findSession(tokenHash: Uint8Array): Promise<SessionRecord | undefined>;

@@ -212,7 +212,7 @@ export function memberTests(tested: () => StoreUnderTest): void {
       const { members } = await store.joinGroup(groupId, x);
       const visibleFromSeq = historyForNewMembers ? 1 : 6;
       expect(members).toMatchObject([{ joinSeq: 6, visibleFromSeq }]);
-      expect(await store.access(x, conversationId)).toEqual({ lastSeq: 6, readSeq: 0, visibleFromSeq });
+      expect(await store.access(x, conversationId)).toEqual({ lastSeq: 6, readSeq: 5, visibleFromSeq });
       // What is delivered begins with the event that made them a member either way.
       const { events } = await store.readMissed(x, 0, 100, 1e6);
       expect(events.map((event) => event.seq)).toEqual([6]);

@@ -61,6 +61,17 @@ export function userTests(tested: () => StoreUnderTest): void {
     expect(await store.openDevice(kept.userId, "d", 0, "")).toMatchObject({ platform: 2, name: "my phone" });
   });
 
+  test("a session that expired over a day ago is dropped when its user logs in again", async () => {
+    const { store } = tested();
+    const userId = unique("u");
+    const old = { ...session(userId, "d"), expireTimeMs: Date.now() - 90_000_000 };
+    const recent = session(userId, "d");
+    await store.createSession(old, "");
+    await store.createSession(recent, "");
+    expect(await store.findSession(old.tokenHash)).toBeUndefined();
+    expect(await store.findSession(recent.tokenHash)).toEqual(recent);
+  });
+
   test("sessions end for one device or for all, and older host tokens with them", async () => {
     const { store } = tested();
     const userId = unique("u");

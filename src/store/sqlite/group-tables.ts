@@ -45,7 +45,7 @@ export class GroupTables {
     this.#disband = database.prepare("UPDATE groups SET disband_time_ms = ? WHERE conversation = ?");
     this.#insertMember = database.prepare(`
       INSERT INTO members (user_id, conversation, role, join_time_ms, join_seq, visible_from_seq, read_seq, muted_until_ms)
-      VALUES (?, ?, ?, ?, ?, ?, 0, ?)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     `);
     this.#updateMember = database.prepare(
       "UPDATE members SET role = ?, muted_until_ms = ? WHERE user_id = ? AND conversation = ?",
@@ -97,7 +97,9 @@ export class GroupTables {
 
   insertMember(group: StoredGroup, member: MemberRecord): void {
     const { userId, role, joinTimeMs, joinSeq, visibleFromSeq, mutedUntilMs } = member;
-    this.#insertMember.run(userId, group.key, role, joinTimeMs, joinSeq, visibleFromSeq, mutedUntilMs);
+    // What was said before they came counts as read, also where they may read it.
+    const readSeq = joinSeq - 1;
+    this.#insertMember.run(userId, group.key, role, joinTimeMs, joinSeq, visibleFromSeq, readSeq, mutedUntilMs);
   }
 
   saveMember(group: StoredGroup, member: MemberRecord): void {

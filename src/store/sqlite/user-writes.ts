@@ -3,6 +3,9 @@ import { ChatError, ErrorReason } from "../../errors.ts";
 import type { DeviceRecord, SessionRecord } from "../store.ts";
 import type { Log } from "./log.ts";
 
+/** For how long a token that expired is still known as such. */
+const keepExpiredMs = 86_400_000;
+
 /** Makes the writes about users alone: what they read, their devices, sessions and activity. */
 export function createUserWrites(database: DatabaseSync, log: Log) {
   const selectReadSeq = database.prepare(
@@ -26,6 +29,7 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     INSERT INTO sessions (token_hash, session_id, user_id, device_id, platform, create_time_ms, expire_time_ms)
     VALUES (?, ?, ?, ?, ?, ?, ?)
   `);
+  const deleteExpired = database.prepare("DELETE FROM sessions WHERE user_id = ? AND expire_time_ms < ?");
   const deleteOfDevice = database.prepare("DELETE FROM sessions WHERE user_id = ? AND device_id = ?");
   const deleteOfUser = database.prepare("DELETE FROM sessions WHERE user_id = ?");
   const refuseForDevice = database.prepare(`
@@ -73,6 +77,7 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
 
     createSession(session: SessionRecord, deviceName: string): void {
       const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
+      deleteExpired.run(userId, createTimeMs - keepExpiredMs);
       insertSession.run(tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs);
       openDevice(userId, deviceId, platform, deviceName);
     },
