@@ -12,24 +12,20 @@
  * await server.listen("127.0.0.1:50051");
  * await parlance.chat.sendDirect("shop", { recipientId: "alice", content: text("Your parcel is on its way") });
  *
- * // In the end, in this order:
- * await parlance.drain();
- * await server.shutdown();
- * await parlance.close();
+ * // In the end:
+ * await parlance.shutdown(server);
  * ```
  *
  * `examples/microservice.ts` is a whole program.
  */
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Server } from "nice-grpc";
-import { SendDirectRequestSchema, SendGroupRequestSchema } from "../gen/parlance/chat/v1/chat_service_pb.js";
+import type {
+  SendDirectRequestSchema,
+  SendGroupRequestSchema,
+} from "../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ContentSchema } from "../gen/parlance/chat/v1/content_pb.js";
-import type { Group, Member } from "../gen/parlance/chat/v1/group_pb.js";
-import {
-  AddMembersRequestSchema,
-  CreateGroupRequestSchema,
-} from "../gen/parlance/chat/v1/group_service_pb.js";
 import type { SendResult } from "../gen/parlance/chat/v1/message_pb.js";
 import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
@@ -45,6 +41,8 @@ import { ChatError, ErrorReason } from "./errors.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
+import { shutDownWithin } from "./rpc/grpc-server.ts";
+import { createInProcess, type InProcessServices } from "./rpc/in-process.ts";
 import { createRequestValidator } from "./rpc/validation.ts";
 import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
@@ -57,10 +55,15 @@ export type { ChatLimits } from "./chat/limits.ts";
 export type { Logger } from "./chat/logger.ts";
 export { type Config, ConfigError, loadConfig } from "./config.ts";
 export { ChatError, ErrorReason } from "./errors.ts";
+export { statusOf } from "./rpc/errors.ts";
 export type { GrpcServerSettings } from "./rpc/grpc-options.ts";
+export { createHealth } from "./rpc/health.ts";
+export type { InProcessService, InProcessServices } from "./rpc/in-process.ts";
+export { createReflection } from "./rpc/reflection.ts";
 export { chatServices } from "./rpc/services.ts";
 export { type RunningServer, startServer } from "./server.ts";
 export type { Store } from "./store/store.ts";
+export { createLogger } from "./telemetry/logger.ts";
 export { createDevVerifier, createJwtVerifier, createLocalBus, createSqliteStore, type JwtOptions };
 
 /** How to build a chat inside another service. */
@@ -92,10 +95,8 @@ export interface InProcessChat {
   ): Promise<SendResult>;
   /** Sends a message to a group the sender is in. @throws ChatError as `ChatService.SendGroup` says */
   sendGroup(senderId: string, request: MessageInitShape<typeof SendGroupRequestSchema>): Promise<SendResult>;
-  /** Creates a group. @throws ChatError as `GroupService.CreateGroup` says */
-  createGroup(ownerId: string, request: MessageInitShape<typeof CreateGroupRequestSchema>): Promise<Group>;
-  /** Makes users members. @throws ChatError as `GroupService.AddMembers` says */
-  addMembers(actorId: string, request: MessageInitShape<typeof AddMembersRequestSchema>): Promise<Member[]>;
+  /** All calls of all services in the name of a user, such as `as("shop").groups.createGroup({ … })`. @throws ChatError INVALID_REQUEST when it is no user id */
+  as(userId: string): InProcessServices;
   /** Tells whether a user has a session open on this node. */
   isOnline(userId: string): boolean;
   /** How many sessions, users and groups are connected to this node. */
@@ -117,6 +118,11 @@ export interface Parlance {
    * the server is shut down.
    */
   drain: (graceMs?: number) => Promise<void>;
+  /**
+   * Stops a server and the chat without losing anything: `drain`, then the
+   * server's own shutdown, cut short when the grace time is over, then `close`.
+   */
+  shutdown: (server: Pick<Server, "shutdown" | "forceShutdown">, graceMs?: number) => Promise<void>;
   /** Writes what was kept in memory and closes what it opened; a second time does nothing. After the server was shut down. */
   close: () => Promise<void>;
 }
@@ -153,16 +159,33 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
     await closeParts();
     throw error;
   });
+
+  async function close(): Promise<void> {
+    try {
+      await chat.close();
+    } finally {
+      await closeParts();
+    }
+  }
+
   let closing: Promise<void> | undefined;
+  function closeOnce(): Promise<void> {
+    closing ??= close();
+    return closing;
+  }
+
   return {
     chat: inProcess(chat),
     mount,
     serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
     drain: (graceMs = defaultDrainGraceMs) => chat.drain(graceMs),
-    close() {
-      closing ??= chat.close().finally(closeParts);
-      return closing;
+    async shutdown(server, graceMs = defaultDrainGraceMs) {
+      const deadline = performance.now() + graceMs;
+      await chat.drain(graceMs);
+      await shutDownWithin(server, Math.max(100, deadline - performance.now()));
+      await closeOnce();
     },
+    close: closeOnce,
   };
 }
 
@@ -176,29 +199,20 @@ function verifierOf(auth: ParlanceOptions["auth"]): TokenVerifier {
   return "verify" in auth ? auth : createJwtVerifier(auth);
 }
 
-function inProcess({ sends, groups, hub }: Chat): InProcessChat {
-  const { validate } = createRequestValidator();
+function inProcess(chat: Chat): InProcessChat {
+  const { hub } = chat;
+  const servicesOf = createInProcess(chat, createRequestValidator());
+  const as = (userId: string) => servicesOf(callerOf(userId));
   return {
-    async sendDirect(senderId, init) {
-      const request = create(SendDirectRequestSchema, init);
-      validate(SendDirectRequestSchema, request);
-      return sends.sendDirect(request, callerOf(senderId));
+    async sendDirect(senderId, request) {
+      const { result } = await as(senderId).chat.sendDirect(request);
+      return result as SendResult;
     },
-    async sendGroup(senderId, init) {
-      const request = create(SendGroupRequestSchema, init);
-      validate(SendGroupRequestSchema, request);
-      return sends.sendGroup(request, callerOf(senderId));
+    async sendGroup(senderId, request) {
+      const { result } = await as(senderId).chat.sendGroup(request);
+      return result as SendResult;
     },
-    async createGroup(ownerId, init) {
-      const request = create(CreateGroupRequestSchema, init);
-      validate(CreateGroupRequestSchema, request);
-      return (await groups.createGroup(request, callerOf(ownerId))).group;
-    },
-    async addMembers(actorId, init) {
-      const request = create(AddMembersRequestSchema, init);
-      validate(AddMembersRequestSchema, request);
-      return (await groups.addMembers(request, callerOf(actorId))).members;
-    },
+    as,
     isOnline: (userId) => hub.sessionsOfUser(userId).size > 0,
     stats: () => ({ sessions: hub.sessions.size, users: hub.userCount, groups: hub.groupCount }),
   };

@@ -35,6 +35,18 @@ const commands: Record<string, Entry> = {
     description: "Live recorded days of IRC through the service and check that nothing is lost.",
     load: async () => (await import("./cli/replay/replay.ts")).replayCommand,
   },
+  backup: {
+    description: "Copy the data into one file, also while the service runs.",
+    load: async () => (await import("./cli/data.ts")).backupCommand,
+  },
+  restore: {
+    description: "Put a backup in the place of the data of a stopped service.",
+    load: async () => (await import("./cli/data.ts")).restoreCommand,
+  },
+  check: {
+    description: "Check that the data is sound.",
+    load: async () => (await import("./cli/data.ts")).checkCommand,
+  },
 };
 
 const { version } = createRequire(import.meta.url)("parlance/package.json") as { version: string };

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import type { TokenVerifier } from "./auth/verifier.ts";
 import { createLocalBus } from "./bus/local.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { Config } from "./config.ts";
+import { dataFileOf } from "./maintenance.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
 import { startGrpcServer } from "./rpc/grpc-server.ts";
@@ -30,7 +30,7 @@ export interface RunningServer {
 
 /** Builds the whole service from its configuration and starts it; closes what it had built when a part fails. */
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
-  const dataFile = join(config.dataDir, "parlance.db");
+  const dataFile = dataFileOf(config);
   const store = await createSqliteStore({ path: dataFile });
   try {
     const bus = createLocalBus();

@@ -83,14 +83,14 @@ class Program {
   }
 
   /** Waits for its end and returns what it printed as JSON values, one after another. */
-  async answers(): Promise<Record<string, never>[]> {
+  async answers(): Promise<Record<string, unknown>[]> {
     expect({ exit: await this.exited, stderr: this.stderr }).toEqual({ exit: 0, stderr: "" });
     return jsonValues(this.stdout);
   }
 }
 
 /** Reads JSON objects that stand one after another. */
-function jsonValues(output: string): Record<string, never>[] {
+function jsonValues(output: string): Record<string, unknown>[] {
   return output
     .split(/(?<=^\}|^\{\})\n/m)
     .filter((part) => part.trim() !== "")
@@ -156,7 +156,7 @@ test("the three calls that serve prints work as they are printed", async () => {
   const variables = { TOKEN: String(answer?.sessionToken) };
   const listening = new Program("bash", ["-c", listenCall], variables);
   await listening.prints("caughtUp");
-  const [sent] = (await new Program("bash", ["-c", sendCall], variables).answers()) as never as {
+  const [sent] = (await new Program("bash", ["-c", sendCall], variables).answers()) as {
     result: { messageId: string };
   }[];
   // The sender's own stream shows it too, so the three calls make a whole.

@@ -178,6 +178,7 @@ export class ParlanceClient {
       sendDirect: (request, extras) => this.chat.sendDirect(request, extras),
       sendGroup: (request, extras) => this.chat.sendGroup(request, extras),
       deadlineMs,
+      maxContentBytes: () => this.limits.maxContentBytes || Number.POSITIVE_INFINITY,
       closed: this.#closing.signal,
     });
   }

@@ -1,9 +1,9 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { v7 as uuidv7 } from "uuid";
-import type { ContentSchema, SendOptionsSchema } from "../../gen/parlance/chat/v1/content_pb.js";
+import { ContentSchema, type SendOptionsSchema } from "../../gen/parlance/chat/v1/content_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import type { CallExtras } from "./calls.ts";
-import { isTransient, ParlanceError, Status } from "./errors.ts";
+import { ErrorReason, isTransient, ParlanceError, Status } from "./errors.ts";
 import { Backoff } from "./reconnect.ts";
 import type { RequestInit, Requests } from "./requests.ts";
 import { sleep } from "./time.ts";
@@ -33,6 +33,8 @@ export interface SendsOptions {
   sendDirect: UnarySend<"sendDirect">;
   sendGroup: UnarySend<"sendGroup">;
   deadlineMs: number;
+  /** The largest encoded content the server takes, in bytes. */
+  maxContentBytes: () => number;
   closed: AbortSignal;
 }
 
@@ -61,9 +63,11 @@ export class Sends {
    */
   async send(target: Target, content: ContentInit, init: SendInit = {}): Promise<SendResult> {
     const { clientMessageId = uuidv7(), deadlineMs = this.#options.deadlineMs, ...options } = init;
+    const message =
+      typeof content === "string" ? { kind: { case: "text" as const, value: { body: content } } } : content;
+    this.#checkSize(message);
     const common = {
-      content:
-        typeof content === "string" ? { kind: { case: "text" as const, value: { body: content } } } : content,
+      content: message,
       clientMessageId,
       options,
     };
@@ -95,6 +99,18 @@ export class Sends {
         `no answer within ${deadlineMs} ms; the message may have been sent`,
       );
     }
+  }
+
+  /** Refuses here what is too large: a request beyond the server's bounds would end the stream, time and again. */
+  #checkSize(content: MessageInitShape<typeof ContentSchema>): void {
+    const size = toBinary(ContentSchema, create(ContentSchema, content)).length;
+    const max = this.#options.maxContentBytes();
+    if (size <= max) return;
+    throw new ParlanceError(
+      Status.INVALID_ARGUMENT,
+      `content is ${size} bytes when encoded, more than the ${max} allowed`,
+      { reason: ErrorReason.CONTENT_TOO_LARGE },
+    );
   }
 
   async #overStream(request: RequestInit, deadline: number): Promise<SendResult | undefined> {

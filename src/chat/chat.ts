@@ -92,7 +92,7 @@ export class Chat {
     this.groups = new Groups(store, pages, limits.maxGroupMembers);
     this.conversations = new Conversations(store, bus, pages);
     this.history = new History(store, this.groups, pages);
-    this.presences = new Presences(store, bus, this.hub, onMessage, limits.maxWatchedUsers);
+    this.presences = new Presences(store, bus, this.hub, onMessage);
 
     const publish = createPublisher(bus, frame);
     store.onAppended((event) => {
@@ -101,6 +101,11 @@ export class Chat {
     });
     bus.onReset(() => this.#background("the log's tail could not be read", this.#tail.read()));
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
+  }
+
+  /** Names the incarnation of the log; see `Cursor.epoch`. */
+  get epoch(): string {
+    return this.#store.epoch;
   }
 
   /** Builds a chat on its parts. */
@@ -144,6 +149,8 @@ export class Chat {
       if (other.caller.deviceId === deviceId) endReplaced(other);
     try {
       await this.hub.add(session);
+      // From here on a logout finds the session; one that came before has to be found now.
+      this.logins.checkStands(caller);
       const limit = open?.replayLimit ?? this.limits.replayLimit;
       const missed = await this.#store.countMissed(userId, start, limit);
       const isBehind = missed.count > limit;

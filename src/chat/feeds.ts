@@ -14,12 +14,12 @@ import { logMessage } from "./publisher.ts";
 interface Feed {
   /** The seq of the last event delivered. */
   lastSeq: number;
-  /** While events are missing: what came after them, by seq. */
-  waiting: Map<number, LogMessage> | undefined;
+  /** While events are missing and being read: the last seq that is known to exist. */
+  missingUpTo: number | undefined;
 }
 
-/** The most events that wait for missing ones; more are fetched from the store later. */
-const maxWaiting = 1_000;
+/** The most missing events read at once. */
+const pageEvents = 256;
 
 /**
  * Delivers each conversation's events to the sessions concerned, in the order
@@ -52,14 +52,13 @@ export class Feeds {
       this.#deliver(message);
       // As after the leave of the last member here: nothing more would come, and the feed would be out of date.
       if (!this.#hasReaders(message)) this.#forget(message.conversationId);
-    } else if (feed.waiting !== undefined) {
-      if (message.seq > feed.lastSeq && feed.waiting.size < maxWaiting)
-        feed.waiting.set(message.seq, message);
+    } else if (feed.missingUpTo !== undefined) {
+      feed.missingUpTo = Math.max(feed.missingUpTo, message.seq);
     } else if (message.seq === feed.lastSeq + 1) {
       feed.lastSeq = message.seq;
       this.#deliver(message);
     } else if (message.seq > feed.lastSeq) {
-      feed.waiting = new Map([[message.seq, message]]);
+      feed.missingUpTo = message.seq;
       void this.#fetchMissing(message.conversationId, feed);
     }
   }
@@ -98,7 +97,7 @@ export class Feeds {
   }
 
   #remember(message: LogMessage): void {
-    this.#feeds.set(message.conversationId, { lastSeq: message.seq, waiting: undefined });
+    this.#feeds.set(message.conversationId, { lastSeq: message.seq, missingUpTo: undefined });
     const target = parseConversationId(message.conversationId);
     if (target?.kind !== "direct") return;
     const [first, second] = target.userIds;
@@ -117,36 +116,29 @@ export class Feeds {
     if (peers?.delete(peerId) && peers.size === 0) this.#peers.delete(userId);
   }
 
+  /** Reads what is missing, and what came meanwhile, from the store. */
   async #fetchMissing(conversationId: string, feed: Feed): Promise<void> {
     try {
-      while (feed.waiting !== undefined && feed.waiting.size > 0) {
-        const next = Math.min(...feed.waiting.keys());
-        const missing = await this.#store.readSeqs(conversationId, {
+      while (feed.missingUpTo !== undefined && feed.lastSeq < feed.missingUpTo) {
+        const events = await this.#store.readSeqs(conversationId, {
           afterSeq: feed.lastSeq,
-          beforeSeq: next,
-          limit: maxWaiting,
+          beforeSeq: feed.missingUpTo + 1,
+          limit: pageEvents,
           fromEnd: false,
           messagesOnly: false,
         });
-        if (missing.length === 0) feed.lastSeq = Math.max(feed.lastSeq, next - 1);
-        for (const event of missing) {
+        if (events.length === 0) throw new Error(`seq ${feed.lastSeq + 1} is not in the log`);
+        for (const event of events) {
           feed.lastSeq = event.seq;
           this.#deliver(logMessage(event, this.#frame));
         }
-        for (let message = feed.waiting.get(feed.lastSeq + 1); message !== undefined; ) {
-          feed.waiting.delete(message.seq);
-          feed.lastSeq = message.seq;
-          this.#deliver(message);
-          message = feed.waiting.get(feed.lastSeq + 1);
-        }
-        for (const seq of feed.waiting.keys()) if (seq <= feed.lastSeq) feed.waiting.delete(seq);
       }
-    } catch (error) {
-      // Forgotten, the feed begins anew with the next event; the tail of the log brings what is missing.
-      this.#log.warn({ conversationId, error }, "missing events could not be read");
-      this.#feeds.delete(conversationId);
+    } catch (err) {
+      // Forgotten, the feed begins anew with the next event; sessions find what is missing when they reconnect.
+      this.#log.warn({ conversationId, err }, "missing events could not be read");
+      this.#forget(conversationId);
     }
-    feed.waiting = undefined;
+    feed.missingUpTo = undefined;
   }
 
   #deliver(message: LogMessage): void {
@@ -162,7 +154,7 @@ export class Feeds {
     const change = message.kind === EventKind.MESSAGE ? undefined : changeOf(message);
     if (change?.joined !== undefined) this.#hub.join(target.groupId, change.joined, message.position);
     // Whom a new group begins with is a member since its first event, which came before anyone here listened.
-    for (const userId of change?.added ?? [])
+    for (const userId of change?.joinedBefore ?? [])
       for (const session of this.#hub.sessionsOfUser(userId)) session.fallBehind();
     for (const session of this.#hub.sessionsOfGroup(target.groupId)) session.deliver(message);
     if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
@@ -174,8 +166,8 @@ export class Feeds {
 interface Change {
   /** Who is a member now. */
   joined?: string[];
-  /** Those of them who did not join by themselves. */
-  added?: string[];
+  /** Those of them who may be members since an earlier event. */
+  joinedBefore?: string[];
   left?: string[];
   disbanded?: boolean;
 }
@@ -185,12 +177,16 @@ function changeOf(message: LogMessage): Change | undefined {
     ?.event;
   if (event?.case === "groupChanged") return { disbanded: event.value.disbandTime !== undefined };
   if (event?.case !== "membershipChanged") return undefined;
-  const userIds = event.value.members.map((member) => member.userId);
-  switch (event.value.change) {
+  const { change, members, seq } = event.value;
+  const userIds = members.map(({ userId }) => userId);
+  switch (change) {
     case MembershipChange.JOINED:
       return { joined: userIds };
     case MembershipChange.ADDED:
-      return { joined: userIds, added: userIds };
+      return {
+        joined: userIds,
+        joinedBefore: userIds.filter((_, i) => (members[i]?.visibleFromSeq ?? seq) < seq),
+      };
     case MembershipChange.LEFT:
     case MembershipChange.REMOVED:
       return { left: userIds };

@@ -54,16 +54,8 @@ export class Groups {
     };
     const memberIds = [...new Set(request.memberIds)].filter((memberId) => memberId !== userId);
     const groupId = request.groupId || randomUUID();
-    try {
-      const { group } = await this.#store.createGroup(groupId, userId, settings, memberIds);
-      return { group: toGroup(group) };
-    } catch (error) {
-      const isTaken = error instanceof ChatError && error.reason === ErrorReason.GROUP_ID_TAKEN;
-      const group = isTaken ? await this.#store.getGroup(groupId) : undefined;
-      // A creation whose answer was lost is repeated.
-      if (group?.ownerId === userId) return { group: toGroup(group) };
-      throw error;
-    }
+    const { group } = await this.#store.createGroup(groupId, userId, settings, memberIds);
+    return { group: toGroup(group) };
   }
 
   async getGroup({ groupId }: pb.GetGroupRequest, { userId }: Caller) {
@@ -112,6 +104,18 @@ export class Groups {
 
   async updateMember({ member, updateMask }: pb.UpdateMemberRequest, { userId }: Caller) {
     const target = member as Member;
+    const nanos = target.mutedUntilTime?.nanos ?? 0;
+    if (nanos < 0 || nanos > 999_999_999) {
+      throw new ChatError(ErrorReason.INVALID_REQUEST, "member.muted_until_time is no time", {
+        violations: [
+          {
+            field: "member.muted_until_time",
+            rule: "timestamp",
+            description: "nanos must be 0 to 999,999,999",
+          },
+        ],
+      });
+    }
     if (target.role === Role.OWNER && updateMask?.paths.includes("role")) {
       throw new ChatError(
         ErrorReason.INVALID_REQUEST,

@@ -51,7 +51,7 @@ export class Hub {
   readonly #groups = new Map<string, ConnectedGroup>();
   readonly #sessions = new Set<Session>();
   /** Users whose groups are being read. */
-  readonly #loading = new Set<string>();
+  readonly #loading = new Set<ConnectedUser>();
 
   constructor(store: Store, bus: Bus, events: HubEvents) {
     this.#store = store;
@@ -147,15 +147,15 @@ export class Hub {
 
   /** Notes that a group is no more. */
   disband(groupId: string, position: number): void {
-    const userIds = new Set(this.#loading);
+    const userIds = new Set([...this.#loading].map((user) => user.userId));
     for (const session of this.sessionsOfGroup(groupId)) userIds.add(session.caller.userId);
     this.leave(groupId, userIds, position);
   }
 
   async #load(user: ConnectedUser): Promise<void> {
-    this.#loading.add(user.userId);
+    this.#loading.add(user);
     const { groupIds, through } = await this.#store.groupIds(user.userId).finally(() => {
-      this.#loading.delete(user.userId);
+      this.#loading.delete(user);
     });
     if (this.#users.get(user.userId) !== user) return;
     for (const groupId of groupIds) this.#join(user, groupId);

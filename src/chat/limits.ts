@@ -12,8 +12,6 @@ export interface ChatLimits {
   maxInFlight: number;
   /** The most sessions of this node. */
   maxSessions: number;
-  /** The most users one session watches. */
-  maxWatchedUsers: number;
   /** How often a silent client should ping, in milliseconds. */
   pingIntervalMs: number;
   /** The most bytes of events that wait for one session. */
@@ -34,7 +32,6 @@ export const defaultLimits: ChatLimits = {
   maxGroupMembers: 10_000,
   maxInFlight: 256,
   maxSessions: 50_000,
-  maxWatchedUsers: 1_000,
   pingIntervalMs: 20_000,
   outboxMaxBytes: 262_144,
   replayLimit: 1_000,

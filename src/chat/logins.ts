@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { LRUCache } from "lru-cache";
 import { v7 as uuidv7 } from "uuid";
 import type { LoginRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import type { Credential, TokenVerifier } from "../auth/verifier.ts";
+import type { Credential, Identity, TokenVerifier } from "../auth/verifier.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
@@ -36,16 +36,18 @@ export class Logins {
     this.#limits = limits;
   }
 
-  /** @throws ChatError INVALID_TOKEN, TOKEN_EXPIRED, LOGIN_METHOD_DISABLED */
+  /** @throws ChatError INVALID_TOKEN, TOKEN_EXPIRED, SESSION_LOGGED_OUT, LOGIN_METHOD_DISABLED */
   async login({ credential, device }: LoginRequest) {
     const identity = await this.#verifier.verify(credentialOf(credential));
+    const deviceId = device?.deviceId || defaultDeviceId;
+    await this.#checkNotRefused(identity, deviceId);
     const now = Date.now();
     const token = tokenPrefix + randomBytes(32).toString("base64url");
     const session = {
       tokenHash: hashOf(token),
       sessionId: uuidv7(),
       userId: identity.userId,
-      deviceId: device?.deviceId || defaultDeviceId,
+      deviceId,
       platform: device?.platform ?? 0,
       createTimeMs: now,
       expireTimeMs: Math.min(now + this.#limits.sessionTtlMs, identity.expireTimeMs),
@@ -117,6 +119,15 @@ export class Logins {
     }
   }
 
+  /** @throws ChatError SESSION_LOGGED_OUT */
+  async #checkNotRefused({ userId, issueTimeMs }: Identity, deviceId: string): Promise<void> {
+    if (issueTimeMs >= (await this.#store.tokensRefusedBeforeMs(userId, deviceId))) return;
+    throw new ChatError(
+      ErrorReason.SESSION_LOGGED_OUT,
+      "the token was issued before the user logged out; get a new one",
+    );
+  }
+
   async #session(token: string): Promise<Caller> {
     const session = await this.#store.findSession(hashOf(token));
     if (session === undefined) {
@@ -129,13 +140,9 @@ export class Logins {
   }
 
   async #host(token: string, deviceId: string): Promise<Caller> {
-    const { userId, expireTimeMs, issueTimeMs } = await this.#verifier.verify({ kind: "token", token });
-    if (issueTimeMs < (await this.#store.tokensRefusedBeforeMs(userId, deviceId))) {
-      throw new ChatError(
-        ErrorReason.SESSION_LOGGED_OUT,
-        "the token was issued before the user logged out; get a new one",
-      );
-    }
+    const identity = await this.#verifier.verify({ kind: "token", token });
+    await this.#checkNotRefused(identity, deviceId);
+    const { userId, expireTimeMs } = identity;
     const sessionId = `host-${createHash("sha256").update(token).digest("hex").slice(0, 16)}`;
     return { userId, deviceId, platform: 0, sessionId, expireTimeMs };
   }

@@ -33,7 +33,7 @@ export function encodeDraft(draft: MessageDraft): Uint8Array {
       content: draft.content,
       clientMessageId: draft.clientMessageId,
       ...(options !== undefined && {
-        replyToMessageId: options.replyToMessageId,
+        replyToMessageId: options.replyToMessageId.toLowerCase(),
         mentionUserIds: options.mentionUserIds,
         mentionAll: options.mentionAll,
         labels: sortedByKey(options.labels),

@@ -6,7 +6,6 @@ import type {
   WatchPresenceRequest,
 } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type Bus, type BusHandler, EphemeralKind, subjects } from "../bus/bus.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -30,7 +29,6 @@ export class Presences {
   readonly #bus: Bus;
   readonly #hub: Hub;
   readonly #onMessage: BusHandler;
-  readonly #maxWatched: number;
   readonly #watches = new Map<string, Watch>();
   /** Users who were told to be online. */
   readonly #online = new Set<string>();
@@ -40,12 +38,11 @@ export class Presences {
   #lastActive = new Map<string, number>();
 
   /** @param onMessage gets what arrives on the subjects of watched users */
-  constructor(store: Store, bus: Bus, hub: Hub, onMessage: BusHandler, maxWatched: number) {
+  constructor(store: Store, bus: Bus, hub: Hub, onMessage: BusHandler) {
     this.#store = store;
     this.#bus = bus;
     this.#hub = hub;
     this.#onMessage = onMessage;
-    this.#maxWatched = maxWatched;
   }
 
   /** Returns the presence of users, in the order asked. */
@@ -58,17 +55,11 @@ export class Presences {
   /**
    * Watches users for a session, in place of those it watched before, and
    * sends it their present state.
-   *
-   * @throws ChatError TOO_MANY_WATCHED_USERS
    */
   async watch(session: Session, request: WatchPresenceRequest): Promise<void> {
     const userIds = new Set(request.userIds);
-    if (userIds.size > this.#maxWatched) {
-      const description = `a session watches at most ${this.#maxWatched} users`;
-      throw new ChatError(ErrorReason.TOO_MANY_WATCHED_USERS, description, {
-        quota: { subject: `session:${session.sessionId}`, description },
-      });
-    }
+    // Of a session that was closed already, nothing would end the watching.
+    if (session.outbox.ended) return;
     this.unwatch(session);
     session.watched = userIds;
     for (const userId of userIds) this.#watch(userId, session);
@@ -102,6 +93,8 @@ export class Presences {
   came(userId: string): void {
     this.#gone.delete(userId);
     if (this.#online.has(userId)) return;
+    // Kept at once, in case the server does not live to see the user go.
+    this.#lastActive.set(userId, Date.now());
     this.#online.add(userId);
     this.#publish(userId);
   }
@@ -120,7 +113,7 @@ export class Presences {
       if (timeMs > before) continue;
       this.#gone.delete(userId);
       this.#online.delete(userId);
-      this.#publish(userId);
+      this.#publish(userId, new Map([[userId, timeMs]]));
     }
     await this.flush();
   }
@@ -128,9 +121,14 @@ export class Presences {
   /** Writes when users were last active to the store. */
   async flush(): Promise<void> {
     if (this.#lastActive.size === 0) return;
-    const entries = [...this.#lastActive].map(([userId, timeMs]) => ({ userId, timeMs }));
+    const entries = this.#lastActive;
     this.#lastActive = new Map();
-    await this.#store.setLastActive(entries);
+    try {
+      await this.#store.setLastActive([...entries].map(([userId, timeMs]) => ({ userId, timeMs })));
+    } catch (error) {
+      this.#lastActive = new Map([...entries, ...this.#lastActive]);
+      throw error;
+    }
   }
 
   #watch(userId: string, session: Session): void {
@@ -145,13 +143,13 @@ export class Presences {
     watch.sessions.add(session);
   }
 
-  #publish(userId: string): void {
+  #publish(userId: string, lastActive: ReadonlyMap<string, number> = this.#lastActive): void {
     this.#bus.publish(subjects.presence(userId), {
       type: "ephemeral",
       kind: EphemeralKind.PRESENCE,
       target: "watchers",
       id: userId,
-      frame: encodeEvent({ case: "presence", value: this.#presenceOf(userId, this.#lastActive) }),
+      frame: encodeEvent({ case: "presence", value: this.#presenceOf(userId, lastActive) }),
     });
   }
 

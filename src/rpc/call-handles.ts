@@ -238,6 +238,11 @@ const badCompression = refusal(
 function explain(status: CallStatus): CallStatus {
   if (status.metadata) return status;
   if (isDeadline(status)) return toCallStatus(deadlineExceeded);
+  const sizes = /^Received message larger than max \((\d+) vs\.? (\d+)\)/.exec(status.details ?? "");
+  if (sizes !== null) {
+    const message = `the request has ${sizes[1]} bytes, more than the ${sizes[2]} allowed`;
+    return toCallStatus(refusal(ErrorReason.REQUEST_TOO_LARGE, message));
+  }
   if (status.code !== Code.INTERNAL) return status;
   if (status.details?.startsWith("Invalid grpc-timeout")) return toCallStatus(badTimeout);
   if (status.details === "Failed to decompress message") return toCallStatus(badCompression);

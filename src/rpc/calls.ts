@@ -7,13 +7,8 @@ import { ChatError, ErrorReason } from "../errors.ts";
 import { authenticate } from "./authentication.ts";
 import { Undecodable } from "./definition.ts";
 import { codeName, toServerError } from "./errors.ts";
+import type { Handler } from "./handlers.ts";
 import type { RequestValidator } from "./validation.ts";
-
-/** A method's work, apart from any edge: a request and who makes it to a response. */
-export type Handler<Input extends DescMessage, Output extends DescMessage> = (
-  request: MessageShape<Input>,
-  caller: Caller,
-) => Promise<MessageInitShape<Output> | Uint8Array>;
 
 /** What every call goes through, whatever its method. */
 export interface CallParts {

@@ -57,7 +57,7 @@ export const statusOf: Readonly<Record<ErrorReason, Status>> = {
   [ErrorReason.SERVER_DRAINING]: Status.UNAVAILABLE,
   [ErrorReason.DEADLINE_TOO_LONG]: Status.DEADLINE_EXCEEDED,
   [ErrorReason.TOO_MANY_SESSIONS]: Status.RESOURCE_EXHAUSTED,
-  [ErrorReason.TOO_MANY_WATCHED_USERS]: Status.RESOURCE_EXHAUSTED,
+  [ErrorReason.REQUEST_TOO_LARGE]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.INVALID_METADATA]: Status.INVALID_ARGUMENT,
 };
 

@@ -1,5 +1,5 @@
 import { ServerCredentials } from "@grpc/grpc-js";
-import { createServer } from "nice-grpc";
+import { createServer, type Server } from "nice-grpc";
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
 import type { CallHandles } from "./call-handles.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
@@ -50,13 +50,22 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     port,
     setServing: (serving) => health.setServing(serving),
     async close(graceMs) {
-      let timer: NodeJS.Timeout | undefined;
-      const grace = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, graceMs);
-      });
-      await Promise.race([server.shutdown(), grace]);
-      clearTimeout(timer);
-      server.forceShutdown();
+      health.endWatches();
+      await shutDownWithin(server, graceMs);
     },
   };
+}
+
+/** Sends GOAWAY, waits for the calls under way for at most `graceMs`, then cuts them. */
+export async function shutDownWithin(
+  server: Pick<Server, "shutdown" | "forceShutdown">,
+  graceMs: number,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, graceMs);
+  });
+  await Promise.race([server.shutdown(), grace]);
+  clearTimeout(timer);
+  server.forceShutdown();
 }

@@ -21,6 +21,8 @@ export interface Health {
    * @throws RangeError when the service was not named at creation
    */
   setStatus(serviceName: string, status: ServingStatus): void;
+  /** Ends the calls of those who watch, once they were told the last status: they would hold up a shutdown. */
+  endWatches(): void;
 }
 
 /**
@@ -31,6 +33,7 @@ export interface Health {
 export function createHealth(serviceNames: readonly string[]): Health {
   const statuses = new Map(["", ...serviceNames].map((name) => [name, ServingStatus.NOT_SERVING]));
   const waiting = new Set<() => void>();
+  let ended = false;
 
   /** Resolves at the next change or when the signal aborts, and leaves nothing behind. */
   function changeOrAbort(signal: AbortSignal): Promise<void> {
@@ -68,6 +71,7 @@ export function createHealth(serviceNames: readonly string[]): Health {
         while (!signal.aborted) {
           const status = statuses.get(request.service) ?? ServingStatus.SERVICE_UNKNOWN;
           if (status === sent) {
+            if (ended) return;
             await changeOrAbort(signal);
           } else {
             sent = status;
@@ -84,6 +88,11 @@ export function createHealth(serviceNames: readonly string[]): Health {
 
     setServing(serving) {
       set([...statuses.keys()], serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
+    },
+
+    endWatches() {
+      ended = true;
+      for (const wake of [...waiting]) wake();
     },
 
     setStatus(serviceName, status) {

@@ -1,5 +1,5 @@
-import type { DescService } from "@bufbuild/protobuf";
-import type { Server, ServiceImplementation } from "nice-grpc";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { Server } from "nice-grpc";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
@@ -8,8 +8,9 @@ import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.
 import type { Chat } from "../chat/chat.ts";
 import type { Logger } from "../chat/logger.ts";
 import type { CallHandles } from "./call-handles.ts";
-import { type CallParts, type Handler, openCall, unaryCall } from "./calls.ts";
-import { type RpcDefinition, toDefinition } from "./definition.ts";
+import { type CallParts, openCall, unaryCall } from "./calls.ts";
+import { toDefinition } from "./definition.ts";
+import { createHandlers, type Handler, type Handlers } from "./handlers.ts";
 import { listenCall, streamCall } from "./stream.ts";
 import type { RequestValidator } from "./validation.ts";
 
@@ -39,103 +40,37 @@ export interface ServiceParts {
   handles?: CallHandles | undefined;
 }
 
-/** A handler for every method of a service that has one request and one response. */
-type UnaryHandlers<Service extends DescService> = {
-  [Name in keyof Service["method"]]: Handler<
-    Service["method"][Name]["input"],
-    Service["method"][Name]["output"]
-  >;
-};
-
 /** Makes the services of the contract from the chat. */
 export function createServices(parts: ServiceParts): MountableService[] {
   const { chat } = parts;
-  const { groups, conversations, history, presences } = chat;
   const calls: CallParts = { logins: chat.logins, validator: parts.validator, log: parts.log };
-
+  const handlers = createHandlers(chat);
   return [
-    mountable(ChatService, chatImplementation(parts, calls)),
-    unaryService(GroupService, calls, {
-      createGroup: (request, caller) => groups.createGroup(request, caller),
-      getGroup: (request, caller) => groups.getGroup(request, caller),
-      updateGroup: (request, caller) => groups.updateGroup(request, caller),
-      disbandGroup: (request, caller) => groups.disbandGroup(request, caller),
-      joinGroup: (request, caller) => groups.joinGroup(request, caller),
-      leaveGroup: (request, caller) => groups.leaveGroup(request, caller),
-      addMembers: (request, caller) => groups.addMembers(request, caller),
-      removeMembers: (request, caller) => groups.removeMembers(request, caller),
-      updateMember: (request, caller) => groups.updateMember(request, caller),
-      transferOwnership: (request, caller) => groups.transferOwnership(request, caller),
-      listMembers: (request, caller) => groups.listMembers(request, caller),
-      listMyGroups: (request, caller) => groups.listMyGroups(request, caller),
+    mountable(ChatService, {
+      ...unaryCalls(ChatService, handlers.chat, calls),
+      login: openCall(ChatService.method.login, (request) => chat.logins.login(request), calls),
+      stream: streamCall(parts),
+      listen: listenCall(parts),
     }),
-    unaryService(ConversationService, calls, {
-      listConversations: (request, caller) => conversations.listConversations(request, caller),
-      markRead: (request, caller) => conversations.markRead(request, caller),
-    }),
-    unaryService(MessageService, calls, {
-      getMessage: (request, caller) => history.getMessage(request, caller),
-      listMessages: (request, caller) => history.listMessages(request, caller),
-    }),
-    unaryService(PresenceService, calls, {
-      getPresence: (request) => presences.getPresence(request),
-    }),
+    mountable(GroupService, unaryCalls(GroupService, handlers.groups, calls)),
+    mountable(ConversationService, unaryCalls(ConversationService, handlers.conversations, calls)),
+    mountable(MessageService, unaryCalls(MessageService, handlers.messages, calls)),
+    mountable(PresenceService, unaryCalls(PresenceService, handlers.presence, calls)),
   ];
 }
 
-function chatImplementation(
-  parts: ServiceParts,
-  calls: CallParts,
-): ServiceImplementation<RpcDefinition<typeof ChatService>> {
-  const { chat } = parts;
-  const { method } = ChatService;
-  return {
-    login: openCall(method.login, (request) => chat.logins.login(request), calls),
-    logout: unaryCall(
-      method.logout,
-      async (request, caller) => ({ closedSessions: await chat.logout(caller, request.allDevices) }),
-      calls,
-    ),
-    sendDirect: unaryCall(
-      method.sendDirect,
-      async (request, caller) => ({ result: await chat.sends.sendDirect(request, caller) }),
-      calls,
-    ),
-    sendGroup: unaryCall(
-      method.sendGroup,
-      async (request, caller) => ({ result: await chat.sends.sendGroup(request, caller) }),
-      calls,
-    ),
-    ack: unaryCall(
-      method.ack,
-      async ({ cursor }, caller) => ({
-        cursor: await chat.ack(cursor as NonNullable<typeof cursor>, caller),
-      }),
-      calls,
-    ),
-    stream: streamCall(parts),
-    listen: listenCall(parts),
-  };
-}
-
-function unaryService<Service extends DescService>(
+function unaryCalls<Service extends DescService>(
   service: Service,
+  handlers: Handlers<Service>,
   calls: CallParts,
-  handlers: UnaryHandlers<Service>,
-): MountableService {
-  const implementation = Object.fromEntries(
-    service.methods.map((method) => {
-      const handler = handlers[method.localName as keyof Service["method"]];
-      return [
-        method.localName,
-        unaryCall(method, handler as Handler<typeof method.input, typeof method.output>, calls),
-      ];
-    }),
+): Record<string, unknown> {
+  const entries = Object.entries<Handler<DescMethod["input"], DescMethod["output"]>>(handlers);
+  return Object.fromEntries(
+    entries.map(([name, handler]) => [name, unaryCall(service.method[name] as DescMethod, handler, calls)]),
   );
-  return mountable(service, implementation);
 }
 
-function mountable(service: DescService, implementation: object): MountableService {
+function mountable(service: DescService, implementation: Record<string, unknown>): MountableService {
   return {
     name: service.typeName,
     mount: (server) => server.add(toDefinition(service), implementation as never),

@@ -54,9 +54,13 @@ async function* sessionCall(
   try {
     const caller = await authenticate(context.metadata, chat.logins);
     call.caller = caller;
-    // At once, so that a silent stream is seen to be alive.
+    // At once, so that a silent stream is seen to be alive; without any header nice-grpc would not send them.
+    context.header.set("parlance-epoch", chat.epoch);
     context.sendHeader();
     yield* run(call, caller);
+    // A cancelled call looks half-closed first.
+    await new Promise(setImmediate);
+    context.signal.throwIfAborted();
     call.succeed();
   } catch (error) {
     throw call.fail(error);
@@ -128,7 +132,7 @@ async function* openByRequest(
       if (result === "expired") {
         throw new ChatError(
           ErrorReason.STREAM_NOT_OPENED,
-          `no request came within ${timeoutMs / 1000} seconds; begin with {"open":{}}`,
+          `no request that opens the session came within ${timeoutMs / 1000} seconds; begin with {"open":{}}`,
         );
       }
       if (result.done) return undefined;

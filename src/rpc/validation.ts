@@ -34,7 +34,7 @@ export function createRequestValidator(): RequestValidator {
   const expressions = new Map<string, RegExp>();
   const validator = createValidator({
     regexMatch(pattern, against) {
-      const expression = expressions.get(pattern) ?? new RegExp(pattern, "u");
+      const expression = expressions.get(pattern) ?? new RegExp(toEcma(pattern), "u");
       expressions.set(pattern, expression);
       return expression.test(against);
     },
@@ -86,4 +86,9 @@ function describe({ ruleId, message, field }: Violation): string {
   return field.findLast((step) => step.kind === "field")?.name === "url"
     ? "must be an absolute http, https or mailto URL"
     : "must not contain control or bidirectional formatting characters, nor begin or end with white space";
+}
+
+/** In RE2 `\s` is ASCII white space only. The schema has it within brackets alone. */
+function toEcma(pattern: string): string {
+  return pattern.replaceAll("\\s", "\\t\\n\\f\\r ");
 }

@@ -109,7 +109,7 @@ const rows: Record<string, Row[]> = {
     {
       as: "owner",
       call: ({ groups }, { groupId }, o) => groups.createGroup({ groupId }, o),
-      answers: ["data", "GROUP_ID_TAKEN", "GROUP_ID_TAKEN", "MISSING_TOKEN"],
+      answers: ["GROUP_ID_TAKEN", "GROUP_ID_TAKEN", "GROUP_ID_TAKEN", "MISSING_TOKEN"],
       tells: "ids of groups are chosen by hosts, and two groups cannot have the same",
     },
   ],

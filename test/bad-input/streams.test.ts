@@ -259,6 +259,21 @@ describe("requests", () => {
     stream.cancel();
   });
 
+  // It is not read, so nobody knows its id. Better were a refusal, since who sends it again ends the next one too.
+  test("larger than 128 KiB end the stream", async () => {
+    const user = await someone("heavy");
+    const stream = user.stream();
+    await stream.open();
+    await stream.next("caughtUp");
+    const content = text("x".repeat(140_000));
+    stream.send({ case: "sendDirect", value: { recipientId: "bob", content } }, "heavy");
+    expect(await endOf(stream)).toBe("RESOURCE_EXHAUSTED");
+    expect(stream.all("refusal")).toEqual([]);
+    const again = user.stream();
+    await again.open();
+    again.cancel();
+  });
+
   test("a refusal on a stream says what the unary call would have said", async () => {
     const user = await someone("both-ways");
     const stream = user.stream();

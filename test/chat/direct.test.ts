@@ -32,7 +32,12 @@ test("a direct message reaches the recipient's open stream with what the sender'
     acceptTime: result?.acceptTime,
     revision: 0,
   });
-  expect(result).toMatchObject({ conversationId: "d:alice:bob", seq: 1n, clientMessageId: "first", duplicate: false });
+  expect(result).toMatchObject({
+    conversationId: "d:alice:bob",
+    seq: 1n,
+    clientMessageId: "first",
+    duplicate: false,
+  });
   expect(message.messageId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   stream.cancel();
 });
@@ -43,7 +48,9 @@ test("a repeated send has one effect and gets the first answer", async () => {
   const answers = await Promise.all(Array.from({ length: 50 }, () => carol.chat.sendDirect(request)));
   expect(answers.filter(({ result }) => result?.duplicate === false)).toHaveLength(1);
   expect(new Set(answers.map(({ result }) => result?.messageId)).size).toBe(1);
-  const { messages, lastSeq } = await carol.messages.listMessages({ target: { case: "recipientId", value: "dave" } });
+  const { messages, lastSeq } = await carol.messages.listMessages({
+    target: { case: "recipientId", value: "dave" },
+  });
   expect(messages).toHaveLength(1);
   expect(lastSeq).toBe(1n);
 });

@@ -4,7 +4,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ContentSchema, SendOptionsSchema } from "../../gen/parlance/chat/v1/content_pb.js";
-import { GroupSchema, JoinPolicy, MembershipChange, MembershipChangedSchema, Role } from "../../gen/parlance/chat/v1/group_pb.js";
+import {
+  GroupSchema,
+  JoinPolicy,
+  MembershipChange,
+  MembershipChangedSchema,
+  Role,
+} from "../../gen/parlance/chat/v1/group_pb.js";
 import { createLogFramer } from "../../src/chat/log-frame.ts";
 import { decodeMessage, encodeDraft } from "../../src/chat/messages-codec.ts";
 import { EventKind, type LogEvent } from "../../src/store/store.ts";
@@ -16,7 +22,9 @@ const salt = fc.integer({ min: 0, max: 0xffffffff });
 /** Numbers of every size, with those where a varint gets longer. */
 const number = fc.oneof(
   fc.integer({ min: 1, max: maxNumber }),
-  fc.constantFrom(...Array.from({ length: 7 }, (_, n) => 2 ** (7 * (n + 1))).flatMap((n) => [n - 1, n, n + 1])),
+  fc.constantFrom(
+    ...Array.from({ length: 7 }, (_, n) => 2 ** (7 * (n + 1))).flatMap((n) => [n - 1, n, n + 1]),
+  ),
   fc.constantFrom(2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, maxNumber),
 );
 /** Times before, at and after the turn of a second, up to the year 3000. */
@@ -73,8 +81,15 @@ const membership = fc
     }),
   );
 const groupSettings = fc
-  .record({ groupId: words, name: words, seq: number, attributes: fc.dictionary(words, words, { maxKeys: 4 }) })
-  .map(({ seq, ...fields }) => create(GroupSchema, { ...fields, seq: BigInt(seq), joinPolicy: JoinPolicy.OPEN }));
+  .record({
+    groupId: words,
+    name: words,
+    seq: number,
+    attributes: fc.dictionary(words, words, { maxKeys: 4 }),
+  })
+  .map(({ seq, ...fields }) =>
+    create(GroupSchema, { ...fields, seq: BigInt(seq), joinPolicy: JoinPolicy.OPEN }),
+  );
 
 /** Reads a frame as any client does. */
 const decode = (frame: Uint8Array) => fromBinary(StreamResponseSchema, frame).events;
@@ -98,11 +113,18 @@ test("the frames of membership and group events decode to what is stored, with t
       const frame = createLogFramer("epoch", salt);
       const event = { conversationId: "g:x", seq: 1, senderId: "a", acceptTimeMs: 0 };
       const [changed] = decode(
-        frame({ ...event, position, kind: EventKind.MEMBERSHIP, body: toBinary(MembershipChangedSchema, membership) }),
+        frame({
+          ...event,
+          position,
+          kind: EventKind.MEMBERSHIP,
+          body: toBinary(MembershipChangedSchema, membership),
+        }),
       );
       expect(changed?.event).toEqual({ case: "membershipChanged", value: membership });
       expect(changed?.cursor?.position).toBe(BigInt(position));
-      const [set] = decode(frame({ ...event, position, kind: EventKind.GROUP, body: toBinary(GroupSchema, settings) }));
+      const [set] = decode(
+        frame({ ...event, position, kind: EventKind.GROUP, body: toBinary(GroupSchema, settings) }),
+      );
       expect(set?.event).toEqual({ case: "groupChanged", value: settings });
     }),
     { seed: seed(), numRuns: 300 },
@@ -114,8 +136,12 @@ test("frames put one after another decode as that many events, in order", () => 
     fc.property(fc.array(messageEvent, { maxLength: 8 }), salt, (events, salt) => {
       const frame = createLogFramer("0123456789abcdef", salt);
       const decoded = decode(Buffer.concat(events.map(frame)));
-      expect(decoded.map(({ event }) => event.value)).toEqual(events.map((event) => decodeMessage(event, salt)));
-      expect(decoded.map(({ cursor }) => Number(cursor?.position))).toEqual(events.map(({ position }) => position));
+      expect(decoded.map(({ event }) => event.value)).toEqual(
+        events.map((event) => decodeMessage(event, salt)),
+      );
+      expect(decoded.map(({ cursor }) => Number(cursor?.position))).toEqual(
+        events.map(({ position }) => position),
+      );
     }),
     { seed: seed(), numRuns: 300 },
   );

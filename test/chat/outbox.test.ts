@@ -51,7 +51,10 @@ test("there is room again once the reader has taken what waits", async () => {
 
 test("whatever is pushed is handed out whole and in order, and never more than a chunk of several at once", async () => {
   const pushes = fc.array(
-    fc.record({ lane: fc.constantFrom("log", "read", "reply", "ephemeral"), size: fc.integer({ min: 1, max: 300 }) }),
+    fc.record({
+      lane: fc.constantFrom("log", "read", "reply", "ephemeral"),
+      size: fc.integer({ min: 1, max: 300 }),
+    }),
     { maxLength: 60 },
   );
   await fc.assert(
@@ -79,7 +82,9 @@ test("whatever is pushed is handed out whole and in order, and never more than a
         expect(outbox.bytes - bytesBefore).toBe(isIn && lane !== "reply" ? size : 0);
       }
       const chunks = await takeAll(outbox);
-      expect(Buffer.concat(chunks)).toEqual(Buffer.concat(accepted.map(({ size, byte }) => frame(size, byte))));
+      expect(Buffer.concat(chunks)).toEqual(
+        Buffer.concat(accepted.map(({ size, byte }) => frame(size, byte))),
+      );
       const largest = Math.max(0, ...accepted.map(({ size }) => size));
       for (const chunk of chunks) expect(chunk.length).toBeLessThanOrEqual(Math.max(chunkBytes, largest));
       expect(Math.max(0, ...taken)).toBe(lastPosition);
@@ -98,6 +103,28 @@ test("an idle reader gets each event at once, by itself and uncopied", async () 
     outbox.pushLog(pushed, i);
     expect((await next).value).toBe(pushed);
   }
+});
+
+test("events pushed before the reader is woken are handed out as one, and a reply wakes the reader at once", async () => {
+  const sleepers: Outbox[] = [];
+  const { outbox } = makeOutbox({ wakeSoon: (sleeper) => void sleepers.push(sleeper) });
+  const first = outbox.next();
+  for (let i = 1; i <= 3; i++) outbox.pushLog(frame(10, i), i);
+  expect(sleepers).toEqual([outbox]);
+  outbox.wake();
+  expect((await first).value).toHaveLength(30);
+
+  const second = outbox.next();
+  outbox.pushLog(frame(10, 4), 4);
+  outbox.pushReply(frame(10, 5));
+  expect((await second).value).toHaveLength(20);
+
+  // A reader that waits again is woken again, whatever became of earlier calls.
+  const third = outbox.next();
+  outbox.pushEphemeral(frame(10, 6));
+  expect(sleepers).toHaveLength(3);
+  for (const sleeper of sleepers) sleeper.wake();
+  expect((await third).value).toHaveLength(10);
 });
 
 test("ephemeral events are dropped when the outbox is over half full, and others are not", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
-import { CloseReason } from "../../gen/parlance/chat/v1/event_pb.js";
+import { CloseReason, EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import { type Connection, connect, listAll, logIn, sendAll } from "../support/connect.ts";
 import { openRawStream } from "../support/raw-peer.ts";
@@ -41,6 +41,22 @@ function watchHealth(connection: Connection) {
 
 const grace = ["--drain-grace-ms", "5000"];
 
+/** Opens a stream that never reads, and fills every buffer on the way to it, so that it holds a drain up. */
+async function openStuck(server: ServeChild): Promise<void> {
+  const tokens = await logIn(server.address, ["stuck", "filler"]);
+  const stuck = await openRawStream(server.address, tokens[0] as string, { replayLimit: 0 });
+  cleanups.push(stuck.close);
+  const filler = open(server, tokens[1]).stream();
+  await filler.open();
+  const value = { recipientId: "stuck", content: text("x".repeat(16_000)) };
+  await sendAll(
+    filler,
+    Array.from({ length: 300 }, () => ({ case: "sendDirect" as const, value })),
+  );
+  filler.halfClose();
+  expect(await filler.ended).toBeUndefined();
+}
+
 test("a server that is told to stop asks 100 streams to reconnect, ends each with OK, and exits with 0", async () => {
   const server = await serve(grace);
   const userIds = Array.from({ length: 100 }, (_, n) => `user-${n}`);
@@ -69,22 +85,21 @@ test("a server that is told to stop asks 100 streams to reconnect, ends each wit
   expect(ends.indexOf("exit")).toBe(100);
 }, 30_000);
 
-test("a server that stops says so to health checks before its streams end", async () => {
+test("a server that stops says so to health checks and sends new streams elsewhere, but answers calls", async () => {
   const server = await serve(grace);
-  const [token, slowToken] = await logIn(server.address, ["alice", "slow"]);
-  // It holds the drain up, so that there is time to look.
-  const slow = await openRawStream(server.address, slowToken as string);
-  cleanups.push(slow.close);
+  await openStuck(server);
+  const [token] = await logIn(server.address, ["alice"]);
   const alice = open(server, token);
-  await alice.chat.sendDirect({ recipientId: "bob", content: text("before") });
   const health = watchHealth(alice);
   await eventually(() => health.length === 1);
   server.signal("SIGTERM");
   await eventually(() => health.at(-1) === ServingStatus.NOT_SERVING);
-  // Calls are still answered; new streams are sent elsewhere.
+  const { result } = await alice.chat.sendDirect({ recipientId: "bob", content: text("still") });
+  expect(result?.seq).toBe(1n);
   const stream = alice.stream();
   await stream.open().catch(() => {});
   expect(await stream.ended).toMatchObject({ code: 14 });
+  expect(await server.exited).toBe(0);
 }, 30_000);
 
 test("sends under way when a server stops are answered, and what was answered is there after the restart", async () => {
@@ -100,7 +115,7 @@ test("sends under way when a server stops are answered, and what was answered is
   const streams = await Promise.all(
     senders.map(async (_, n) => {
       const stream = open(server, tokens[n]).stream();
-      await stream.open({ eventKinds: [5] });
+      await stream.open({ eventKinds: [EventKind.TYPING] });
       return stream;
     }),
   );
@@ -110,7 +125,10 @@ test("sends under way when a server stops are answered, and what was answered is
     while (!stopping) {
       for (let i = 0; i < 20; i++) {
         asked[n] = (asked[n] ?? 0) + 1;
-        stream.send({ case: "sendDirect", value: { recipientId: "reader", content: text("hello") } }, `${asked[n]}`);
+        stream.send(
+          { case: "sendDirect", value: { recipientId: "reader", content: text("hello") } },
+          `${asked[n]}`,
+        );
       }
       // Some 20 to 40 are under way at any moment.
       await eventually(() => stopping || stream.events.length > (asked[n] ?? 0) - 20);
@@ -118,7 +136,9 @@ test("sends under way when a server stops are answered, and what was answered is
     expect(await stream.ended).toBeUndefined();
     answered.push(...stream.all("sent"));
     // What the server took in it answered, in one run of requests; the rest it never began.
-    const ids = stream.events.flatMap(({ event, requestId }) => (event.case === "sent" ? [Number(requestId)] : []));
+    const ids = stream.events.flatMap(({ event, requestId }) =>
+      event.case === "sent" ? [Number(requestId)] : [],
+    );
     expect(ids).toEqual(ids.map((_, i) => i + 1));
     expect(stream.all("refusal")).toEqual([]);
   });
@@ -131,9 +151,7 @@ test("sends under way when a server stops are answered, and what was answered is
 
   const next = await serve(grace, data);
   const history = open(next, tokens.at(-1));
-  const listed = await Promise.all(
-    senders.map((value) => listAll(history, { case: "recipientId", value })),
-  );
+  const listed = await Promise.all(senders.map((value) => listAll(history, { case: "recipientId", value })));
   // Nothing answered is lost, and nothing was stored that was not answered.
   expect(new Set(listed.flat().map(({ messageId }) => messageId))).toEqual(
     new Set(answered.map(({ messageId }) => messageId)),
@@ -150,33 +168,33 @@ test("sends under way when a server stops are answered, and what was answered is
 
 test("a peer that does not read holds a stopping server up for no longer than the grace time", async () => {
   const server = await serve(["--drain-grace-ms", "2000"]);
-  const tokens = await logIn(server.address, ["alice", "slow", "bob"]);
-  const slow = await openRawStream(server.address, tokens[1] as string, { replayLimit: 0 });
-  cleanups.push(slow.close);
-  const alice = open(server, tokens[0]);
-  const sender = alice.stream();
-  await sender.open();
-  // Enough to fill every buffer on the way to it.
-  const value = { recipientId: "slow", content: text("x".repeat(16_000)) };
-  await sendAll(sender, Array.from({ length: 300 }, () => ({ case: "sendDirect" as const, value })));
-  const bob = open(server, tokens[2]).stream();
+  await openStuck(server);
+  const [token] = await logIn(server.address, ["bob"]);
+  const bob = open(server, token).stream();
   await bob.open();
   server.signal("SIGTERM");
   expect(await bob.ended).toBeUndefined();
-  // It never reads, so this would not come about without the grace time.
+  // The peer never reads, so this would not come about without the grace time.
   expect(await server.exited).toBe(0);
+}, 20_000);
+
+test("a server does not wait for those who watch its health", async () => {
+  // Without pings, which would break a connection that is about to close.
+  const server = await serve(["--drain-grace-ms", "60000", "--keepalive-time-ms", "600000"]);
+  const health = watchHealth(open(server));
+  await eventually(() => health.length === 1);
+  server.signal("SIGTERM");
+  expect(await server.exited).toBe(0);
+  expect(health).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
 }, 20_000);
 
 test("a second signal exits at once", async () => {
   const server = await serve(["--drain-grace-ms", "60000"]);
-  const [token] = await logIn(server.address, ["slow"]);
-  const slow = await openRawStream(server.address, token as string);
-  cleanups.push(slow.close);
-  // A call that does not end by itself holds the stop up.
+  await openStuck(server);
   const health = watchHealth(open(server));
   await eventually(() => health.length === 1);
   server.signal("SIGTERM");
   await eventually(() => health.at(-1) === ServingStatus.NOT_SERVING);
   server.signal("SIGINT");
   expect(await server.exited).toBe(1);
-}, 30_000);
+}, 20_000);

@@ -167,7 +167,10 @@ test(`after ${kills} kill -9 in a storm, what was answered is there once, in its
     );
     reader.close();
     const first = to === groupId ? 3 : 1;
-    expect(listed.map(({ seq }) => Number(seq)), conversationId).toEqual(listed.map((_, i) => first + i));
+    expect(
+      listed.map(({ seq }) => Number(seq)),
+      conversationId,
+    ).toEqual(listed.map((_, i) => first + i));
     const answered = told.map(({ body, result }) => ({ seq: result.seq, id: result.messageId, body }));
     answered.sort((a, b) => Number(a.seq - b.seq));
     // Every send was repeated until it was answered, so there is nothing else.
@@ -187,10 +190,14 @@ test(`after ${kills} kill -9 in a storm, what was answered is there once, in its
     expect(positions).toEqual([...new Set(positions)].sort((a, b) => a - b));
     const messages = events.flatMap(({ event }) => (event.case === "message" ? [event.value] : []));
     const got = messages.filter(({ senderId }) => senderId !== "last").map(({ messageId }) => messageId);
-    const due = all.filter(({ to }) => to === groupId || to === readerIds[n]).map(({ result }) => result.messageId);
+    const due = all
+      .filter(({ to }) => to === groupId || to === readerIds[n])
+      .map(({ result }) => result.messageId);
     expect(got.length).toBe(due.length);
     expect(new Set(got)).toEqual(new Set(due));
-    const groupSeqs = messages.filter(({ target }) => target.case === "groupId").map(({ seq }) => Number(seq));
+    const groupSeqs = messages
+      .filter(({ target }) => target.case === "groupId")
+      .map(({ seq }) => Number(seq));
     expect(groupSeqs).toEqual(groupSeqs.map((_, i) => 3 + i));
   }
 }, 120_000);

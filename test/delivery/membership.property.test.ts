@@ -1,12 +1,19 @@
 import fc from "fast-check";
 import { ClientError, Status } from "nice-grpc";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
+import { EventKind, type ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { JoinPolicy, MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { listAll } from "../support/connect.ts";
 import { failureOf } from "../support/errors.ts";
 import { seed } from "../support/seed.ts";
-import { eventually, startTestServer, type TestServer, type TestStream, text, type UserClients } from "../support/server.ts";
+import {
+  eventually,
+  startTestServer,
+  type TestServer,
+  type TestStream,
+  text,
+  type UserClients,
+} from "../support/server.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -34,8 +41,16 @@ interface Step {
 const change: fc.Arbitrary<Change> = fc.oneof(
   fc.record({ do: fc.constant("join" as const), who: other }),
   fc.record({ do: fc.constant("leave" as const), who: other }),
-  fc.record({ do: fc.constant("add" as const), by: user, whom: fc.uniqueArray(user, { minLength: 1, maxLength: 3 }) }),
-  fc.record({ do: fc.constant("remove" as const), by: fc.constant(0), whom: fc.uniqueArray(other, { minLength: 1, maxLength: 3 }) }),
+  fc.record({
+    do: fc.constant("add" as const),
+    by: user,
+    whom: fc.uniqueArray(user, { minLength: 1, maxLength: 3 }),
+  }),
+  fc.record({
+    do: fc.constant("remove" as const),
+    by: fc.constant(0),
+    whom: fc.uniqueArray(other, { minLength: 1, maxLength: 3 }),
+  }),
   fc.record({ do: fc.constant("history" as const), shown: fc.boolean() }),
 );
 const steps: fc.Arbitrary<Step[]> = fc.array(
@@ -92,7 +107,8 @@ test("whoever comes, goes, sends and reconnects, each user gets exactly the even
       try {
         const model = await live({ users, readers, groupId: `${name}-group`, start, steps });
         await Promise.all(readers.map((reader) => reader.come()));
-        for (const { userId } of users) await fence.chat.sendDirect({ recipientId: userId, content: text("fence") });
+        for (const { userId } of users)
+          await fence.chat.sendDirect({ recipientId: userId, content: text("fence") });
         for (const [n, reader] of readers.entries()) {
           await reader.fence();
           const expected: number[] = [];
@@ -124,7 +140,12 @@ async function settled<T>(call: Promise<T>): Promise<{ done: true; value: T } | 
   try {
     return { done: true, value: await call };
   } catch (error) {
-    const refused = [Status.PERMISSION_DENIED, Status.NOT_FOUND, Status.ALREADY_EXISTS, Status.FAILED_PRECONDITION];
+    const refused = [
+      Status.PERMISSION_DENIED,
+      Status.NOT_FOUND,
+      Status.ALREADY_EXISTS,
+      Status.FAILED_PRECONDITION,
+    ];
     if (error instanceof ClientError && refused.includes(error.code)) return { done: false };
     throw error;
   }
@@ -167,13 +188,17 @@ async function live({ users, readers, groupId, start, steps }: Life): Promise<Mo
     let seq = model.lastSeq + 1;
     while (seqs.has(seq)) seq++;
     model.lastSeq += seqs.size + (changes ? 1 : 0);
-    expect([...seqs].every((sent) => sent <= model.lastSeq), "seqs have no gaps").toBe(true);
+    expect(
+      [...seqs].every((sent) => sent <= model.lastSeq),
+      "seqs have no gaps",
+    ).toBe(true);
     if (changes) apply(step.change as Change, model, seq);
     for (const { n, answer } of answers) {
       // Those who came or went meanwhile may have been early or late.
       if (before[n] === isMember(model, n)) expect(answer.done).toBe(isMember(model, n));
     }
-    if (outcome !== undefined) expect(outcome.done, JSON.stringify(step.change)).toBe(allowed(step.change as Change, before));
+    if (outcome !== undefined)
+      expect(outcome.done, JSON.stringify(step.change)).toBe(allowed(step.change as Change, before));
   }
   return model;
 }
@@ -224,9 +249,11 @@ function alters(change: Change, model: Model): boolean {
 function apply(change: Change, model: Model, seq: number): void {
   switch (change.do) {
     case "join":
-      return enter(model, change.who, seq);
+      enter(model, change.who, seq);
+      return;
     case "leave":
-      return leave(model, change.who, seq);
+      leave(model, change.who, seq);
+      return;
     case "add":
       for (const n of change.whom) if (!isMember(model, n)) enter(model, n, seq);
       return;
@@ -254,6 +281,9 @@ async function checkHistory(model: Model, n: number, user: UserClients, groupId:
   const visible = [...model.sent.keys()].filter((seq) => seq >= visibleFrom).sort((a, b) => a - b);
   expect(listed.map(({ seq }) => Number(seq))).toEqual(visible);
 }
+
+/** An event of a group's log. */
+type GroupEvent = Extract<ServerEvent["event"], { case: "message" | "membershipChanged" | "groupChanged" }>;
 
 /** A user's device that comes and goes, and goes on after the last event it received. */
 class Reader {
@@ -322,13 +352,16 @@ class Reader {
     );
   }
 
-  #groupEvents() {
+  #groupEvents(): GroupEvent[] {
     return this.#streams
       .flatMap((stream) => stream.events)
-      .flatMap(({ event }) => {
-        if (event.case === "membershipChanged" || event.case === "groupChanged") return [event];
-        return event.case === "message" && event.value.target.case === "groupId" ? [event] : [];
-      });
+      .map(({ event }) => event)
+      .filter(
+        (event): event is GroupEvent =>
+          event.case === "membershipChanged" ||
+          event.case === "groupChanged" ||
+          (event.case === "message" && event.value.target.case === "groupId"),
+      );
   }
 
   #lastCursor() {
@@ -355,7 +388,10 @@ test("the event that removes a member is the last one they get, and others go on
   await alice.chat.sendDirect({ recipientId: "last-bob", content: text("fence") });
   await streams[0].next("message");
   expect(streams[0].texts()).toEqual(["fence"]);
-  const removed = await streams[0].next("membershipChanged", ({ change }) => change === MembershipChange.REMOVED);
+  const removed = await streams[0].next(
+    "membershipChanged",
+    ({ change }) => change === MembershipChange.REMOVED,
+  );
   expect(removed.members.map(({ userId }) => userId)).toEqual(["last-bob"]);
   for (const stream of streams) stream.cancel();
 });
@@ -369,9 +405,9 @@ test("a disbanded group's last event goes to all its members and nothing follows
   await alice.groups.disbandGroup({ groupId });
   const last = await stream.next("groupChanged", ({ disbandTime }) => disbandTime !== undefined);
   expect(last).toMatchObject({ groupId, memberCount: 0 });
-  expect((await failureOf((options) => bob.chat.sendGroup({ groupId, content: text("?") }, options))).reasonName).toBe(
-    "GROUP_NOT_FOUND",
-  );
+  expect(
+    (await failureOf((options) => bob.chat.sendGroup({ groupId, content: text("?") }, options))).reasonName,
+  ).toBe("GROUP_NOT_FOUND");
   stream.cancel();
 });
 
@@ -425,7 +461,9 @@ test("two users who are connected in turn miss nothing of what they say to each 
   await third.next("caughtUp");
   await Promise.all([
     toBob("3"),
-    ...Array.from({ length: 20 }, (_, i) => carol.chat.sendDirect({ recipientId: "turn-alice", content: text(`c${i}`) })),
+    ...Array.from({ length: 20 }, (_, i) =>
+      carol.chat.sendDirect({ recipientId: "turn-alice", content: text(`c${i}`) }),
+    ),
   ]);
   await carol.chat.sendDirect({ recipientId: "turn-alice", content: text("fence") });
   await third.until(() => third.texts().includes("fence"));

@@ -6,7 +6,13 @@ import { ReceiptKind } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
 import { failureIn } from "../support/errors.ts";
 import { exitOf } from "../support/serve-child.ts";
-import { startTestServer, type TestServer, type TestStream, text, type UserClients } from "../support/server.ts";
+import {
+  startTestServer,
+  type TestServer,
+  type TestStream,
+  text,
+  type UserClients,
+} from "../support/server.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -63,9 +69,11 @@ function told(stream: TestStream, userId: string): boolean[] {
 }
 
 const hears = (stream: TestStream, userId: string, expected: boolean[]) =>
-  stream.until(() => told(stream, userId).length >= expected.length, `presence of ${userId}`).then(() => {
-    expect(told(stream, userId)).toEqual(expected);
-  });
+  stream
+    .until(() => told(stream, userId).length >= expected.length, `presence of ${userId}`)
+    .then(() => {
+      expect(told(stream, userId)).toEqual(expected);
+    });
 
 test("who watches users is told their present state, their coming and their going", async () => {
   await come("p-here");
@@ -155,8 +163,14 @@ test("a client process that is frozen is offline once it does not answer the ser
 test("typing reaches the peer on all devices, and never the one who types", async () => {
   const { stream: alice } = await come("t-alice", "phone");
   const { stream: tablet } = await come("t-alice", "tablet");
-  const [{ stream: bob }, { stream: laptop }] = await Promise.all([come("t-bob", "phone"), come("t-bob", "laptop")]);
-  alice.send({ case: "setTyping", value: { target: { case: "recipientId", value: "t-bob" }, typing: true } }, "on");
+  const [{ stream: bob }, { stream: laptop }] = await Promise.all([
+    come("t-bob", "phone"),
+    come("t-bob", "laptop"),
+  ]);
+  alice.send(
+    { case: "setTyping", value: { target: { case: "recipientId", value: "t-bob" }, typing: true } },
+    "on",
+  );
   await alice.next("done");
   for (const stream of [bob, laptop]) {
     expect(await stream.next("typing")).toMatchObject({
@@ -165,7 +179,10 @@ test("typing reaches the peer on all devices, and never the one who types", asyn
       typing: true,
     });
   }
-  alice.send({ case: "setTyping", value: { target: { case: "recipientId", value: "t-bob" }, typing: false } });
+  alice.send({
+    case: "setTyping",
+    value: { target: { case: "recipientId", value: "t-bob" }, typing: false },
+  });
   await bob.next("typing", ({ typing }) => !typing);
   // Were it told to the typer too, it would come before this.
   for (const stream of [alice, tablet]) {
@@ -183,14 +200,21 @@ test("typing in a group reaches its members and nobody else", async () => {
   const groupId = "typing-group";
   await user.groups.createGroup({ groupId, memberIds: ["g-bob", "g-former"] });
   await former.groups.leaveGroup({ groupId });
-  const typing = { case: "setTyping" as const, value: { target: { case: "groupId" as const, value: groupId }, typing: true } };
+  const typing = {
+    case: "setTyping" as const,
+    value: { target: { case: "groupId" as const, value: groupId }, typing: true },
+  };
   for (const stream of [outsider, formerStream]) {
     stream.send(typing, "no");
     expect(failureIn(await stream.next("refusal"))).toMatchObject({ reasonName: "GROUP_NOT_FOUND" });
   }
   alice.send(typing, "on");
   await alice.next("done");
-  expect(await bob.next("typing")).toMatchObject({ conversationId: `g:${groupId}`, userId: "g-alice", typing: true });
+  expect(await bob.next("typing")).toMatchObject({
+    conversationId: `g:${groupId}`,
+    userId: "g-alice",
+    typing: true,
+  });
   expect(bob.all("typing")).toHaveLength(1);
   for (const stream of [alice, outsider, formerStream]) {
     stream.send({ case: "ping", value: {} });
@@ -205,7 +229,10 @@ test("a receipt reaches the peer and all devices of the reader", async () => {
   const { stream: laptop } = await come("r-bob", "laptop");
   const { stream: stranger } = await come("r-stranger");
   for (let i = 0; i < 3; i++) await alice.chat.sendDirect({ recipientId: "r-bob", content: text("hello") });
-  const { conversation } = await bob.conversations.markRead({ conversationId: "d:r-alice:r-bob", upToSeq: 2n });
+  const { conversation } = await bob.conversations.markRead({
+    conversationId: "d:r-alice:r-bob",
+    upToSeq: 2n,
+  });
   expect(conversation).toMatchObject({ readSeq: 2n, unreadCount: 1 });
   for (const stream of [aliceStream, laptop]) {
     expect(await stream.next("receipt")).toMatchObject({
@@ -234,7 +261,10 @@ test("nothing ephemeral is repeated after a reconnect", async () => {
   await stream.next("done");
   await alice.chat.sendDirect({ recipientId: "e-bob", content: text("hello") });
   await bob.chat.sendDirect({ recipientId: "e-alice", content: text("hello") });
-  aliceStream.send({ case: "setTyping", value: { target: { case: "recipientId", value: "e-bob" }, typing: true } });
+  aliceStream.send({
+    case: "setTyping",
+    value: { target: { case: "recipientId", value: "e-bob" }, typing: true },
+  });
   await alice.conversations.markRead({ conversationId: "d:e-alice:e-bob", upToSeq: 2n });
   await stream.next("typing");
   await stream.next("receipt");
@@ -252,7 +282,13 @@ test("nothing ephemeral is repeated after a reconnect", async () => {
   await hears(watcher, "e-fence", [true, false]);
   next.send({ case: "ping", value: {} });
   await next.next("pong");
-  expect(next.events.map(({ event }) => event.case)).toEqual(["opened", "message", "message", "caughtUp", "pong"]);
+  expect(next.events.map(({ event }) => event.case)).toEqual([
+    "opened",
+    "message",
+    "message",
+    "caughtUp",
+    "pong",
+  ]);
 });
 
 test("when a user was last active outlives a restart of the server", async () => {

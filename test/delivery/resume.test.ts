@@ -3,7 +3,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
 import { connect, layCable, listAll, positionsOf, sendAll } from "../support/connect.ts";
 import { seed } from "../support/seed.ts";
-import { eventually, startTestServer, type TestServer, type TestStream, text, type UserClients } from "../support/server.ts";
+import {
+  eventually,
+  startTestServer,
+  type TestServer,
+  type TestStream,
+  text,
+  type UserClients,
+} from "../support/server.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -26,7 +33,10 @@ const bodies = (count: number, from = 1) => Array.from({ length: count }, (_, i)
 async function say(sender: UserClients, recipientId: string, count: number, from = 1): Promise<void> {
   const stream = sender.stream();
   await stream.open({ eventKinds: [EventKind.TYPING] });
-  await sendAll(stream, bodies(count, from).map((body) => direct(recipientId, body)));
+  await sendAll(
+    stream,
+    bodies(count, from).map((body) => direct(recipientId, body)),
+  );
   stream.cancel();
 }
 
@@ -57,7 +67,11 @@ test("a device goes on after the last event it acknowledged", async () => {
   expect(opened).toMatchObject({ resumed: true, cursor: fourth?.cursor });
   const caughtUp = await second.next("caughtUp");
   expect(second.texts()).toEqual(bodies(6, 5));
-  expect(second.events.map(({ event }) => event.case)).toEqual(["opened", ...Array(6).fill("message"), "caughtUp"]);
+  expect(second.events.map(({ event }) => event.case)).toEqual([
+    "opened",
+    ...Array(6).fill("message"),
+    "caughtUp",
+  ]);
   expect(caughtUp.cursor?.position).toBe(BigInt(positionsOf(second).at(-1) as number));
   second.cancel();
 });
@@ -84,7 +98,9 @@ test("a stream with resume_from goes on after that cursor, before or behind what
   const { cursor: start } = await first.open();
   await say(alice, "from-bob", 6);
   await first.until(() => first.texts().length === 6);
-  const cursors = first.events.flatMap(({ event, cursor }) => (event.case === "message" && cursor ? [cursor] : []));
+  const cursors = first.events.flatMap(({ event, cursor }) =>
+    event.case === "message" && cursor ? [cursor] : [],
+  );
   await bob.chat.ack({ cursor: cursors[3] as (typeof cursors)[0] });
   first.cancel();
   for (const [resumeFrom, expected] of [
@@ -123,7 +139,9 @@ test("a device that was away for 3,000 events gets all of them in order, then ca
 });
 
 test("a device that missed more than replay_limit is told where it is behind, and gets what is live", async () => {
-  const [alice, bob, carol] = await Promise.all(["b-alice", "b-bob", "b-carol"].map((id) => server.login(id)));
+  const [alice, bob, carol] = await Promise.all(
+    ["b-alice", "b-bob", "b-carol"].map((id) => server.login(id)),
+  );
   if (!alice || !bob || !carol) throw new Error("no users");
   await alice.groups.createGroup({ groupId: "b-group", memberIds: ["b-bob"] });
   await say(carol, "b-bob", 2);
@@ -248,7 +266,10 @@ test("all devices of both users get everything, the sender's other devices and t
   streams[2]?.send({ case: "ack", value: { cursor: streams[2].events.at(-1)?.cursor } as never }, "ack");
   await streams[2]?.next("done");
   for (const stream of streams) stream.cancel();
-  for (const [i, expected] of [[2, 0], [3, 2]] as const) {
+  for (const [i, expected] of [
+    [2, 0],
+    [3, 2],
+  ] as const) {
     const again = users[i]?.stream() as TestStream;
     await again.open();
     await again.next("caughtUp");
@@ -302,7 +323,8 @@ test("a session gets only the kinds of events it chose, and every reply", async 
     "sent",
     "pong",
   ]);
-  const cases = () => everything.events.filter(({ cursor: c }) => c !== undefined).map(({ event }) => event.case);
+  const cases = () =>
+    everything.events.filter(({ cursor: c }) => c !== undefined).map(({ event }) => event.case);
   await everything.until(() => everything.texts().includes("a reply comes"));
   expect(cases()).toEqual(expect.arrayContaining(["membershipChanged", "message", "groupChanged"]));
 
@@ -376,7 +398,9 @@ test("whenever connections are cut, each stream goes on after what was acknowled
         streams.map((stream, n) =>
           sendAll(
             stream,
-            bodies(150).map((body, i) => (i % 2 ? direct(reader.userId, `${n} ${body}`) : group(groupId, `${n} ${body}`))),
+            bodies(150).map((body, i) =>
+              i % 2 ? direct(reader.userId, `${n} ${body}`) : group(groupId, `${n} ${body}`),
+            ),
           ),
         ),
       );
@@ -401,9 +425,13 @@ test("whenever connections are cut, each stream goes on after what was acknowled
         void storm.then(() => {
           stormOver = true;
         });
-        await eventually(() => positionsOf(stream).length >= cut.afterEvents || (stormOver && stream.all("caughtUp").length > 0));
+        await eventually(
+          () =>
+            positionsOf(stream).length >= cut.afterEvents || (stormOver && stream.all("caughtUp").length > 0),
+        );
         const positions = positionsOf(stream);
-        const acked = cut.ack === undefined ? undefined : positions[Math.floor(cut.ack * (positions.length - 1))];
+        const acked =
+          cut.ack === undefined ? undefined : positions[Math.floor(cut.ack * (positions.length - 1))];
         if (acked !== undefined) {
           const { cursor } = stream.events.find(({ cursor }) => cursor?.position === BigInt(acked)) ?? {};
           acks.sent.push(acked);

@@ -304,3 +304,14 @@ test("members of an open group come and go", async () => {
   expect(bob.client.stats.gaps).toBe(0);
   await Promise.all([owner.close(), bob.client.close()]);
 });
+
+test("content larger than the server takes is refused before it is sent, and the stream lives on", async () => {
+  const { client } = await collect(someone("heavy"));
+  const peer = someone("peer");
+  const custom = { typeUrl: "type.example.com/Blob", value: new Uint8Array(140_000) };
+  const refused = await failureOf(client.sendDirect(peer, { kind: { case: "custom", value: custom } }));
+  expect(refused.reason).toBe(ErrorReason.CONTENT_TOO_LARGE);
+  expect(client.state).toBe("live");
+  expect(await client.sendDirect(peer, "small")).toMatchObject({ seq: 1n });
+  await client.close();
+});

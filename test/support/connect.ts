@@ -53,7 +53,11 @@ export function connect(address: string, token?: string): Connection {
 }
 
 /** Logs users in on a server and returns their tokens, in order. */
-export async function logIn(address: string, userIds: readonly string[], deviceId = "default"): Promise<string[]> {
+export async function logIn(
+  address: string,
+  userIds: readonly string[],
+  deviceId = "default",
+): Promise<string[]> {
   const { chat, close } = connect(address);
   try {
     return await Promise.all(
@@ -112,7 +116,11 @@ export async function layCable(target: string): Promise<Cable> {
 type Requests = MessageInitShape<typeof StreamRequestSchema>["request"];
 
 /** Sends requests on an open stream, as many at a time as the server takes, and waits until each was answered by `sent`. */
-export async function sendAll(stream: TestStream, requests: Iterable<Requests>, timeoutMs = 60_000): Promise<void> {
+export async function sendAll(
+  stream: TestStream,
+  requests: Iterable<Requests>,
+  timeoutMs = 60_000,
+): Promise<void> {
   const before = stream.all("sent").length;
   let count = 0;
   for (const request of requests) {

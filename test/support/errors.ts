@@ -30,7 +30,11 @@ export async function failureOf(call: (options: CallOptions) => unknown): Promis
 
 /** Returns what a refusal on a stream says. */
 export function failureIn({ status }: { status?: RpcStatus | undefined }): Failure {
-  return { code: Status[status?.code ?? 0] as string, message: status?.message ?? "", ...readErrorDetails(status) };
+  return {
+    code: Status[status?.code ?? 0] as string,
+    message: status?.message ?? "",
+    ...readErrorDetails(status),
+  };
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {

@@ -2,10 +2,7 @@
 
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import {
-  StreamRequestSchema,
-  StreamResponseSchema,
-} from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { StreamRequestSchema, StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 
 /** An open `Stream` whose answers stay in the network until they are read. */
@@ -24,7 +21,9 @@ export interface RawPeer {
 
 /** Opens a `Stream` and sends `open`; reads nothing. */
 export async function openRawStream(address: string, token: string, open: object = {}): Promise<RawPeer> {
-  const session = connect(`http://${address}`, { settings: { initialWindowSize: 16_384, enablePush: false } });
+  const session = connect(`http://${address}`, {
+    settings: { initialWindowSize: 16_384, enablePush: false },
+  });
   session.on("error", () => {});
   await new Promise<void>((resolve, reject) => {
     session.once("connect", () => resolve());
@@ -62,12 +61,19 @@ export async function openRawStream(address: string, token: string, open: object
   };
   send({ request: { case: "open", value: open } });
   await responded;
-  return { events, trailers: () => trailers, send, read, pause: () => stream.pause(), close: () => closed(session) };
+  return {
+    events,
+    trailers: () => trailers,
+    send,
+    read,
+    pause: () => stream.pause(),
+    close: () => closed(session),
+  };
 }
 
 /** Calls with each message of a response. */
 function onMessages(stream: ClientHttp2Stream, onMessage: (message: Uint8Array) => void): void {
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   stream.on("data", (chunk: Buffer) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     while (rest.length >= 5) {

@@ -69,7 +69,7 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
   const channels: Channel[] = [];
 
   function as(metadata: Record<string, string>): ReturnType<TestServer["as"]> {
-    const channel = createChannel(server.address);
+    const channel = createChannel(server.address, undefined, { "grpc.use_local_subchannel_pool": 1 });
     channels.push(channel);
     const defaultCallOptions = { "*": { metadata: Metadata(metadata) } };
     const clientOf = <Service extends DescService>(service: Service) =>
@@ -142,7 +142,10 @@ export class TestStream {
   }
 
   /** Sends a request. */
-  send(request: StreamRequest["request"] | MessageInitShape<typeof StreamRequestSchema>["request"], requestId = "") {
+  send(
+    request: StreamRequest["request"] | MessageInitShape<typeof StreamRequestSchema>["request"],
+    requestId = "",
+  ) {
     this.#requests.push({ requestId, request: request as NonNullable<typeof request> });
     this.#wakeSender?.();
     return this;
@@ -171,7 +174,10 @@ export class TestStream {
     fits: (value: EventOf<Case>, event: ServerEvent) => boolean = () => true,
   ): Promise<EventOf<Case>> {
     const found = () =>
-      this.events.find(({ event }, i) => event.case === kind && fits(event.value as EventOf<Case>, this.events[i] as ServerEvent));
+      this.events.find(
+        ({ event }, i) =>
+          event.case === kind && fits(event.value as EventOf<Case>, this.events[i] as ServerEvent),
+      );
     await this.until(() => found() !== undefined, `an event ${kind}`);
     return found()?.event.value as EventOf<Case>;
   }
@@ -183,7 +189,9 @@ export class TestStream {
 
   /** The texts of all messages received so far. */
   texts(): string[] {
-    return this.all("message").map(({ content }) => (content?.kind.case === "text" ? content.kind.value.body : ""));
+    return this.all("message").map(({ content }) =>
+      content?.kind.case === "text" ? content.kind.value.body : "",
+    );
   }
 
   /** Waits until something is true of what was received; fails after 10 s, or when the stream ends before. */
@@ -191,7 +199,8 @@ export class TestStream {
     const deadline = Date.now() + 10_000;
     while (!condition()) {
       if (this.#over) throw new Error(`the stream ended before ${what}: ${await this.ended}`);
-      if (Date.now() > deadline) throw new Error(`no ${what} within 10 s; received ${this.events.map(({ event }) => event.case)}`);
+      if (Date.now() > deadline)
+        throw new Error(`no ${what} within 10 s; received ${this.events.map(({ event }) => event.case)}`);
       await new Promise<void>((resolve) => {
         const wake = () => {
           clearTimeout(timer);
@@ -238,7 +247,10 @@ export function text(body: string) {
 }
 
 /** Waits until something is true; fails after `timeoutMs`. */
-export async function eventually(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not true within ${timeoutMs} ms: ${condition}`);

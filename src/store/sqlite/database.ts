@@ -26,7 +26,7 @@ export function openForWriting({ path, maxFileBytes }: WorkerData): DatabaseSync
 }
 
 /** Opens a connection that only reads. In WAL mode it and the writer never wait for each other. */
-export function openForReading({ path }: WorkerData): DatabaseSync {
+export function openForReading({ path }: Pick<WorkerData, "path">): DatabaseSync {
   const database = new DatabaseSync(path, { readOnly: true });
   database.exec("PRAGMA busy_timeout = 2000; PRAGMA cache_size = -65536;");
   return database;

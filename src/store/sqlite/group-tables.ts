@@ -99,7 +99,16 @@ export class GroupTables {
     const { userId, role, joinTimeMs, joinSeq, visibleFromSeq, mutedUntilMs } = member;
     // What was said before they came counts as read, also where they may read it.
     const readSeq = joinSeq - 1;
-    this.#insertMember.run(userId, group.key, role, joinTimeMs, joinSeq, visibleFromSeq, readSeq, mutedUntilMs);
+    this.#insertMember.run(
+      userId,
+      group.key,
+      role,
+      joinTimeMs,
+      joinSeq,
+      visibleFromSeq,
+      readSeq,
+      mutedUntilMs,
+    );
   }
 
   saveMember(group: StoredGroup, member: MemberRecord): void {

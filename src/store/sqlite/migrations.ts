@@ -147,6 +147,11 @@ export function readIdentity(database: DatabaseSync): Identity {
   return { epoch: String(read.get("epoch")?.value), salt: Number(read.get("salt")?.value) };
 }
 
+/** Gives a restored store an epoch of its own. */
+export function renewEpoch(database: DatabaseSync): void {
+  database.prepare("UPDATE meta SET value = ? WHERE name = 'epoch'").run(newEpoch());
+}
+
 function writeIdentity(database: DatabaseSync): void {
   const write = database.prepare("INSERT INTO meta (name, value) VALUES (?, ?)");
   write.run("epoch", newEpoch());

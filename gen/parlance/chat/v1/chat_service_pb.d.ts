@@ -538,7 +538,8 @@ export declare const ChatService: GenService<{
   /**
    * Exchanges a credential for a session token.
    *
-   * Errors: INVALID_TOKEN, TOKEN_EXPIRED, LOGIN_METHOD_DISABLED.
+   * Errors: INVALID_TOKEN, TOKEN_EXPIRED, SESSION_LOGGED_OUT,
+   * LOGIN_METHOD_DISABLED.
    *
    * @generated from rpc parlance.chat.v1.ChatService.Login
    */

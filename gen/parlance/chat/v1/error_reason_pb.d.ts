@@ -297,11 +297,11 @@ export enum ErrorReason {
   TOO_MANY_SESSIONS = 38,
 
   /**
-   * The session watches as many users as it may. `QuotaFailure` tells the limit.
+   * The request is larger than the server takes at all, 128 KiB by default.
    *
-   * @generated from enum value: ERROR_REASON_TOO_MANY_WATCHED_USERS = 39;
+   * @generated from enum value: ERROR_REASON_REQUEST_TOO_LARGE = 39;
    */
-  TOO_MANY_WATCHED_USERS = 39,
+  REQUEST_TOO_LARGE = 39,
 
   /**
    * A metadata value is malformed, or given twice where one is allowed.

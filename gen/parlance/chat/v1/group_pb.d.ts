@@ -173,7 +173,7 @@ export declare type Member = Message<"parlance.chat.v1.Member"> & {
   visibleFromSeq: bigint;
 
   /**
-   * Until when they may not send. Not set when they may.
+   * Until when they may not send, before the year 10000. Not set when they may.
    *
    * @generated from field: optional google.protobuf.Timestamp muted_until_time = 6;
    */

@@ -615,8 +615,9 @@ export declare const ListMyGroupsResponseSchema: GenMessage<ListMyGroupsResponse
  */
 export declare const GroupService: GenService<{
   /**
-   * Creates a group with the caller as owner. With a `group_id` it can be
-   * repeated: the owner's second call gets the group as it is.
+   * Creates a group with the caller as owner. With a `group_id` it can safely
+   * be repeated: once it has succeeded it answers GROUP_ID_TAKEN, and `GetGroup`
+   * tells whether the group is the caller's.
    *
    * Errors: GROUP_ID_TAKEN, GROUP_FULL.
    *
@@ -666,7 +667,7 @@ export declare const GroupService: GenService<{
   /**
    * Makes the caller a member.
    *
-   * Errors: GROUP_NOT_FOUND, ALREADY_A_MEMBER, JOIN_NOT_ALLOWED, GROUP_FULL,
+   * Errors: GROUP_NOT_FOUND, ALREADY_A_MEMBER, GROUP_FULL,
    * APPROVAL_NOT_SUPPORTED.
    *
    * @generated from rpc parlance.chat.v1.GroupService.JoinGroup
@@ -703,7 +704,7 @@ export declare const GroupService: GenService<{
   },
   /**
    * Ends memberships. For the owner and admins; admins cannot remove the owner
-   * or other admins. All or none.
+   * or other admins. Members may remove themselves. All or none.
    *
    * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND.
    *

@@ -1,0 +1,101 @@
+/** The commands on a service's data: `parlance backup`, `restore` and `check`. */
+
+import { resolve } from "node:path";
+import { type ArgsDef, defineCommand } from "citty";
+import { type Config, loadConfig } from "../config.ts";
+import { backup, check, dataFileOf, restore } from "../maintenance.ts";
+import { CommandError, fail } from "./errors.ts";
+
+const dataArgs = {
+  "data-dir": {
+    type: "string",
+    valueHint: "folder",
+    description: "The folder of the data. (Default: as for serve)",
+  },
+  config: { type: "string", valueHint: "file", description: "A JSON file with settings, as for serve." },
+  json: { type: "boolean", description: "Print the result as JSON." },
+} as const satisfies ArgsDef;
+
+/** `parlance backup`: copies the data while the service runs. */
+export const backupCommand = defineCommand({
+  meta: { name: "backup", description: "Copy the data into one file, also while the service runs." },
+  args: {
+    file: { type: "positional", required: true, description: "The file to write. It must not exist." },
+    ...dataArgs,
+  },
+  run({ args }) {
+    const config = configOf(args);
+    const summary = explained("make it elsewhere, or say with --data-dir where the data is", () =>
+      backup(config, args.file),
+    );
+    const { conversations, lastPosition } = summary;
+    print(
+      args.json,
+      { file: resolve(args.file), ...summary },
+      `${resolve(args.file)} holds ${conversations} conversations with ${lastPosition} events`,
+    );
+  },
+});
+
+/** `parlance restore`: puts a backup in the place of the data. */
+export const restoreCommand = defineCommand({
+  meta: {
+    name: "restore",
+    description: "Put a backup in the place of the data of a stopped service. Everybody has to log in again.",
+  },
+  args: {
+    file: { type: "positional", required: true, description: "The backup. It stays as it is." },
+    ...dataArgs,
+  },
+  run({ args }) {
+    const config = configOf(args);
+    const summary = explained("stop the service first, and name a file that `parlance backup` made", () =>
+      restore(config, args.file),
+    );
+    const { conversations, lastPosition, epoch, previous } = summary;
+    const before = previous === undefined ? "" : `\nWhat was there before is now ${resolve(previous)}`;
+    print(
+      args.json,
+      summary,
+      `${resolve(dataFileOf(config))} holds ${conversations} conversations with ${lastPosition} events, in the new epoch ${epoch}${before}`,
+    );
+  },
+});
+
+/** `parlance check`: tells whether the data keeps its rules. */
+export const checkCommand = defineCommand({
+  meta: {
+    name: "check",
+    description: "Check that the data is sound, also while the service runs. Exit code 1 if not.",
+  },
+  args: dataArgs,
+  run({ args }) {
+    const config = configOf(args);
+    const results = explained("say with --data-dir where the data is", () => check(config));
+    const lines = results.flatMap(({ rule, problems }) => [
+      `${problems.length === 0 ? "ok    " : "BROKEN"}  ${rule}`,
+      ...problems.map((problem) => `        ${problem}`),
+    ]);
+    print(args.json, results, lines.join("\n"));
+    const broken = results.filter(({ problems }) => problems.length > 0).length;
+    if (broken > 0)
+      throw new CommandError(`${broken} rules are broken; restore a backup with \`parlance restore\``, 1);
+  },
+});
+
+function configOf(args: { "data-dir"?: string | undefined; config?: string | undefined }): Config {
+  return loadConfig({ options: { dataDir: args["data-dir"] }, file: args.config });
+}
+
+/** Turns what the store says into the one line of a command that failed. */
+function explained<T>(wayOut: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    fail((error as Error).message, wayOut, error);
+  }
+}
+
+function print(json: boolean | undefined, value: unknown, text: string): void {
+  process.stdout.write(`${json ? JSON.stringify(value) : text}\n`);
+}

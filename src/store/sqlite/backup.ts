@@ -1,0 +1,118 @@
+import { closeSync, cpSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { openForReading } from "./database.ts";
+import { takeLock } from "./lock.ts";
+import { migrate, readIdentity, renewEpoch } from "./migrations.ts";
+
+/** What a copy of a store holds. */
+export interface StoreSummary {
+  epoch: string;
+  /** The position of its last event. */
+  lastPosition: number;
+  conversations: number;
+}
+
+/**
+ * Copies a store into a new file, also while a server uses it: the copy is the
+ * state of one moment, compact, and on stable storage when this returns. The
+ * target appears only when it is complete.
+ *
+ * @throws Error when the source is no store, or the target exists
+ */
+export function backupStore(path: string, target: string): StoreSummary {
+  requireFile(path);
+  if (existsSync(target)) throw new Error(`${target} exists already`);
+  mkdirSync(dirname(target), { recursive: true });
+  const partial = `${target}.partial`;
+  rmSync(partial, { force: true });
+  const database = openForReading({ path });
+  try {
+    database.prepare("VACUUM INTO ?").run(partial);
+  } finally {
+    database.close();
+  }
+  const summary = summarize(partial);
+  publish(partial, target);
+  return summary;
+}
+
+/**
+ * Puts a backup in the place of a store that no server uses. The restored store
+ * has a new epoch, so that clients that were ahead of the backup learn of it
+ * instead of skipping events, and no session tokens, since some of those in the
+ * backup may have been logged out after it was made.
+ *
+ * @returns what was restored, and where the store that was there before is now
+ * @throws Error when the backup is no store or damaged, or a server uses the path
+ */
+export function restoreStore(
+  backup: string,
+  path: string,
+  nowMs: number,
+): StoreSummary & { previous: string | undefined } {
+  requireFile(backup);
+  mkdirSync(dirname(path), { recursive: true });
+  const lock = takeLock(path);
+  try {
+    const partial = `${path}.partial`;
+    for (const end of ["", "-wal", "-shm"]) rmSync(partial + end, { force: true });
+    cpSync(backup, partial);
+    const database = new DatabaseSync(partial);
+    try {
+      const [result] = database.prepare("PRAGMA quick_check(1)").all();
+      if (result?.["quick_check"] !== "ok")
+        throw new Error(`${backup} is damaged: ${result?.["quick_check"]}`);
+      migrate(database, partial);
+      database.exec("BEGIN IMMEDIATE");
+      renewEpoch(database);
+      database.exec("DELETE FROM sessions");
+      database.exec("COMMIT");
+    } finally {
+      database.close();
+    }
+    const summary = summarize(partial);
+    const previous = existsSync(path) ? `${path}.${nowMs}` : undefined;
+    if (previous !== undefined) moveStore(path, previous);
+    publish(partial, path);
+    return { ...summary, previous };
+  } finally {
+    lock.release();
+  }
+}
+
+function summarize(path: string): StoreSummary {
+  const database = new DatabaseSync(path, { readOnly: true });
+  try {
+    const row = database
+      .prepare(
+        "SELECT (SELECT ifnull(max(position), 0) FROM events) AS lastPosition, (SELECT count(*) FROM conversations) AS conversations",
+      )
+      .get() as unknown as Omit<StoreSummary, "epoch">;
+    return { epoch: readIdentity(database).epoch, ...row };
+  } finally {
+    database.close();
+  }
+}
+
+/** Gives a complete file its name, so that it is there whole or not at all, also after a power cut. */
+function publish(partial: string, target: string): void {
+  sync(partial);
+  renameSync(partial, target);
+  sync(dirname(target));
+}
+
+/** Moves a store aside with the files SQLite keeps beside it. */
+function moveStore(path: string, to: string): void {
+  for (const end of ["-wal", "-shm", ""]) if (existsSync(path + end)) renameSync(path + end, to + end);
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, "r");
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}
+
+function requireFile(path: string): void {
+  if (!existsSync(path)) throw new Error(`there is no file ${path}`);
+}
