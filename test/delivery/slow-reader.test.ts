@@ -117,7 +117,7 @@ async function compare(crowd: Crowd): Promise<{ peers: RawPeer[]; growth: number
     await eventually(() => stream.events.length > 2 * messages, 30_000);
     expect(seqsOf(stream.events)).toEqual(run(3, 2 * messages));
   }
-  for (const peer of peers) expect(peer.events).toEqual([]);
+  for (const peer of peers) expect(seqsOf(peer.events)).toEqual([]);
   return { peers, growth };
 }
 

@@ -19,7 +19,7 @@ export interface RawPeer {
   close: () => Promise<void>;
 }
 
-/** Opens a `Stream` and sends `open`; reads nothing. */
+/** Opens a `Stream`, sends `open` and reads on until the session is open; then it reads nothing. */
 export async function openRawStream(address: string, token: string, open: object = {}): Promise<RawPeer> {
   const session = connect(`http://${address}`, {
     settings: { initialWindowSize: 16_384, enablePush: false },
@@ -47,25 +47,25 @@ export async function openRawStream(address: string, token: string, open: object
     stream.once("close", () => reject(new Error("the call ended before it began")));
   });
 
-  let reading = false;
-  function read(): void {
-    if (!reading) {
-      reading = true;
-      onMessages(stream, (message) => events.push(...fromBinary(StreamResponseSchema, message).events));
-    }
-    stream.resume();
-  }
+  const opened = new Promise<void>((resolve) => {
+    onMessages(stream, (message) => {
+      events.push(...fromBinary(StreamResponseSchema, message).events);
+      resolve();
+    });
+  });
 
   const send: RawPeer["send"] = (request) => {
     stream.write(framed(toBinary(StreamRequestSchema, create(StreamRequestSchema, request))));
   };
   send({ request: { case: "open", value: open } });
   await responded;
+  await opened;
+  stream.pause();
   return {
     events,
     trailers: () => trailers,
     send,
-    read,
+    read: () => stream.resume(),
     pause: () => stream.pause(),
     close: () => closed(session),
   };
