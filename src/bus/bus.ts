@@ -63,8 +63,8 @@ export interface Bus {
   publish(subject: string, message: BusMessage): void;
   /** Subscribes until the returned function is called. */
   subscribe(subject: string, handler: BusHandler): () => void;
-  /** Registers what to call when messages may have been lost, as after a reconnect. */
-  onReset(handler: () => void): void;
+  /** Registers what to call when messages may have been lost, as after a reconnect, until the returned function is called. */
+  onReset(handler: () => void): () => void;
   /** Stops delivering. */
   close(): Promise<void>;
 }

@@ -17,7 +17,7 @@ export function createLocalBus(): Bus {
         if (set.size === 0 && handlers.get(subject) === set) handlers.delete(subject);
       };
     },
-    onReset() {},
+    onReset: () => () => {},
     async close() {
       handlers.clear();
     },

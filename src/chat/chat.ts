@@ -63,6 +63,8 @@ export class Chat {
   readonly #catchUp: (session: Session) => Promise<void>;
   readonly #wakeQueue = new WakeQueue();
   readonly #sweeper: NodeJS.Timeout;
+  /** Ends what the store and the bus were asked to call. */
+  readonly #letGo: () => void;
   #draining = false;
 
   private constructor({ store, bus, verifier, limits, log }: ChatParts, lastPosition: number) {
@@ -95,11 +97,17 @@ export class Chat {
     this.presences = new Presences(store, bus, this.hub, onMessage);
 
     const publish = createPublisher(bus, frame);
-    store.onAppended((event) => {
+    const stopPublishing = store.onAppended((event) => {
       publish(event);
       this.#tail.note(event.position);
     });
-    bus.onReset(() => this.#background("the log's tail could not be read", this.#tail.read()));
+    const stopWatching = bus.onReset(() =>
+      this.#background("the log's tail could not be read", this.#tail.read()),
+    );
+    this.#letGo = () => {
+      stopPublishing();
+      stopWatching();
+    };
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
   }
 
@@ -248,6 +256,7 @@ export class Chat {
   /** Stops timers and writes what was kept in memory. Sessions should be gone by then. */
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#letGo();
     await Promise.all([this.#cursors.flush(), this.presences.flush()]);
   }
 

@@ -4,6 +4,7 @@ import { JoinPolicy, type Member, Role } from "../../gen/parlance/chat/v1/group_
 import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { toGroup, toMember } from "../store/group-events.ts";
+import { groupNotFound, notAMember } from "../store/group-refusals.ts";
 import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import type { PageTokens } from "./page-tokens.ts";
@@ -64,7 +65,7 @@ export class Groups {
       this.#store.getMember(groupId, userId),
     ]);
     if (group === undefined || (member === undefined && group.joinPolicy !== JoinPolicy.OPEN))
-      throw groupNotFound();
+      throw groupNotFound(groupId);
     return { group: toGroup(group), ...(member !== undefined && { me: toMember(member) }) };
   }
 
@@ -171,19 +172,8 @@ export class Groups {
     const member = await this.#store.getMember(groupId, userId);
     if (member !== undefined) return member;
     const group = await this.#store.getGroup(groupId);
-    if (group?.joinPolicy === JoinPolicy.OPEN) throw notAMember();
-    throw groupNotFound();
+    throw group === undefined ? groupNotFound(groupId) : notAMember(groupId, group.joinPolicy);
   }
-}
-
-/** The answer for a group that does not exist, and for one the caller may not know of: not to be told apart. */
-export function groupNotFound(): ChatError {
-  return new ChatError(ErrorReason.GROUP_NOT_FOUND, "there is no such group, or you are not in it");
-}
-
-/** The answer to who is not a member of a group anyone may know of. */
-export function notAMember(): ChatError {
-  return new ChatError(ErrorReason.NOT_A_MEMBER, "you are not a member of this group; join it first");
 }
 
 /** Returns the paths of a mask. @throws ChatError FIELD_NOT_UPDATABLE */

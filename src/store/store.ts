@@ -220,8 +220,10 @@ export interface Store {
    * Registers what to call with every event this process appends: once, in the
    * order of position, after it is on stable storage and before the promise of
    * the write resolves. Must not throw.
+   *
+   * @returns what ends it
    */
-  onAppended(listener: (event: LogEvent) => void): void;
+  onAppended(listener: (event: LogEvent) => void): () => void;
   /**
    * Appends a message as its conversation's next event.
    *

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ChatError, ErrorReason } from "../../errors.ts";
+import { groupNotFound, notAMember, roleTooLow } from "../group-refusals.ts";
 import { type Appended, EventKind, Role } from "../store.ts";
-import { groupNotFound, notAMember, roleTooLow } from "./group-refusals.ts";
 import type { Log } from "./log.ts";
 import type { PackedDraft } from "./packed-drafts.ts";
 

@@ -1,8 +1,8 @@
 import { ChatError, ErrorReason } from "../../errors.ts";
 import { MembershipChange } from "../group-events.ts";
+import { groupFull, groupNotFound, memberNotFound, ownerCannotLeave, roleTooLow } from "../group-refusals.ts";
 import { type GroupChange, JoinPolicy, type MemberRecord, Role } from "../store.ts";
 import { GroupLog } from "./group-log.ts";
-import { groupFull, groupNotFound, memberNotFound, ownerCannotLeave, roleTooLow } from "./group-refusals.ts";
 import type { GroupTables, StoredGroup } from "./group-tables.ts";
 import type { Log } from "./log.ts";
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { ChatError, ErrorReason } from "../../errors.ts";
 import { groupConversationId, MembershipChange } from "../group-events.ts";
+import { groupFull, memberNotFound, roleTooLow } from "../group-refusals.ts";
 import { type GroupChange, type GroupRecord, type GroupSettings, Role } from "../store.ts";
 import { GroupLog } from "./group-log.ts";
-import { groupFull, memberNotFound, roleTooLow } from "./group-refusals.ts";
 import type { GroupTables, StoredGroup } from "./group-tables.ts";
 import type { Log } from "./log.ts";
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { groupNotFound, notAMember } from "../group-refusals.ts";
 import type { GroupRecord, LogEvent, MemberRecord } from "../store.ts";
-import { groupNotFound, notAMember } from "./group-refusals.ts";
 import { groupColumns, memberColumns, toGroupRecord, toMemberRecord } from "./group-rows.ts";
 
 /** A group inside a write transaction. The record is changed in place and saved at the end. */

@@ -30,7 +30,7 @@ export interface SqliteStoreOptions {
 export async function createSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const path = prepare(options.path);
   const lock = takeLock(path);
-  const listeners: Array<(event: LogEvent) => void> = [];
+  const listeners = new Set<(event: LogEvent) => void>();
   const channel = (name: string, rest: Pick<ChannelOptions, "maxBatch" | "receive">) =>
     new WorkerChannel({
       ...rest,
@@ -65,7 +65,10 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
     return {
       ...identity,
       ...methodsOf(writer, reader),
-      onAppended: (listener) => void listeners.push(listener),
+      onAppended: (listener) => {
+        listeners.add(listener);
+        return () => void listeners.delete(listener);
+      },
       close: () => (closed ??= close()),
     };
   } catch (error) {

@@ -1,5 +1,7 @@
-import { ChatError, ErrorReason } from "../../errors.ts";
-import { JoinPolicy } from "../store.ts";
+/** What stores and the chat answer when a group does not allow something. */
+
+import { ChatError, ErrorReason } from "../errors.ts";
+import { JoinPolicy } from "./store.ts";
 
 /** Says that there is no such group: the same words whether it is absent or hidden from the caller. */
 export function groupNotFound(groupId: string): ChatError {
