@@ -17,6 +17,7 @@ import { Groups } from "./groups.ts";
 import { History } from "./history.ts";
 import { Hub } from "./hub.ts";
 import { directConversationId, groupConversationId } from "./ids.ts";
+import { keepFrames } from "./kept-frames.ts";
 import { type ChatLimits, limitsMessage } from "./limits.ts";
 import { createLogFramer } from "./log-frame.ts";
 import type { Logger } from "./logger.ts";
@@ -72,7 +73,7 @@ export class Chat {
     this.#bus = bus;
     this.#log = log;
     this.limits = limits;
-    const frame = createLogFramer(store.epoch, store.salt);
+    const frame = keepFrames(createLogFramer(store.epoch, store.salt));
     const pages = new PageTokens(`${store.epoch}/${store.salt}`);
     const onMessage = (message: BusMessage) => this.#receive(message);
 
