@@ -107,24 +107,10 @@ export class Groups {
     const target = member as Member;
     const nanos = target.mutedUntilTime?.nanos ?? 0;
     if (nanos < 0 || nanos > 999_999_999) {
-      throw new ChatError(ErrorReason.INVALID_REQUEST, "member.muted_until_time is no time", {
-        violations: [
-          {
-            field: "member.muted_until_time",
-            rule: "timestamp",
-            description: "nanos must be 0 to 999,999,999",
-          },
-        ],
-      });
+      throw invalid("member.muted_until_time", "timestamp", "must have nanos of 0 to 999,999,999");
     }
     if (target.role === Role.OWNER && updateMask?.paths.includes("role")) {
-      throw new ChatError(
-        ErrorReason.INVALID_REQUEST,
-        "the role OWNER is given with TransferOwnership only",
-        {
-          violations: [{ field: "member.role", rule: "not_owner", description: "use TransferOwnership" }],
-        },
-      );
+      throw invalid("member.role", "not_owner", "must not be OWNER, which TransferOwnership gives");
     }
     let change: { role?: StoredRole; mutedUntilMs?: number } = {};
     for (const path of masked(updateMask?.paths, memberFieldOf))
@@ -174,6 +160,13 @@ export class Groups {
     const group = await this.#store.getGroup(groupId);
     throw group === undefined ? groupNotFound(groupId) : notAMember(groupId, group.joinPolicy);
   }
+}
+
+/** The answer to a field that is wrong by a rule the schema cannot say. */
+function invalid(field: string, rule: string, description: string): ChatError {
+  return new ChatError(ErrorReason.INVALID_REQUEST, `${field}: ${description}`, {
+    violations: [{ field, rule, description }],
+  });
 }
 
 /** Returns the paths of a mask. @throws ChatError FIELD_NOT_UPDATABLE */
