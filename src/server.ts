@@ -3,6 +3,7 @@ import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import type { TokenVerifier } from "./auth/verifier.ts";
 import { createLocalBus } from "./bus/local.ts";
+import type { ChatLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { Config } from "./config.ts";
 import { dataFileOf } from "./maintenance.ts";
@@ -30,40 +31,46 @@ export interface RunningServer {
 
 /** Builds the whole service from its configuration and starts it; closes what it had built when a part fails. */
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const tls = tlsOf(config);
   const dataFile = dataFileOf(config);
-  const store = await createSqliteStore({ path: dataFile });
+  /** What closes each part, in the order they were built. */
+  const closers: (() => Promise<void>)[] = [];
+  async function closeParts(): Promise<void> {
+    for (const closePart of closers.toReversed()) await closePart();
+  }
+
   try {
+    const store = await createSqliteStore({ path: dataFile, logger: log });
+    closers.push(() => store.close());
     const bus = createLocalBus();
+    closers.push(() => bus.close());
     const handles = createCallHandles({ maxUnaryDeadlineMs: config.maxUnaryDeadlineMs });
-    const limits = { ...config, sessionTtlMs: config.sessionTtlSeconds * 1000 };
+    const verifier = verifierOf(config);
     const { chat, services } = await assemble({
       store,
       bus,
-      verifier: verifierOf(config),
-      limits,
+      verifier,
+      limits: limitsOf(config),
       log,
       handles,
     });
+    closers.push(() => chat.close());
     const grpc = await startGrpcServer({
       host: config.host,
       port: config.port,
-      tls: tlsOf(config),
+      tls,
       reflection: config.reflection,
       services,
       handles,
       limits: { ...config, maxReceiveMessageLength: config.maxRequestBytes },
     });
-    grpc.setServing(true);
-
-    async function close(): Promise<void> {
+    closers.push(async () => {
       grpc.setServing(false);
       const deadline = performance.now() + config.drainGraceMs;
       await chat.drain(config.drainGraceMs);
       await grpc.close(Math.max(100, deadline - performance.now()));
-      await chat.close();
-      await bus.close();
-      await store.close();
-    }
+    });
+    grpc.setServing(true);
 
     let closing: Promise<void> | undefined;
     return {
@@ -77,14 +84,30 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
         calls: handles.size,
       }),
       close: () => {
-        closing ??= close();
+        closing ??= closeParts();
         return closing;
       },
     };
   } catch (error) {
-    await store.close();
+    await closeParts();
     throw error;
   }
+}
+
+/** Only what the chat is concerned with: a secret has no business there. */
+function limitsOf(config: Config): ChatLimits {
+  return {
+    maxContentBytes: config.maxContentBytes,
+    maxGroupMembers: config.maxGroupMembers,
+    maxInFlight: config.maxInFlight,
+    maxSessions: config.maxSessions,
+    pingIntervalMs: config.pingIntervalMs,
+    outboxMaxBytes: config.outboxMaxBytes,
+    replayLimit: config.replayLimit,
+    sessionTtlMs: config.sessionTtlSeconds * 1000,
+    sessionMaxAgeMs: config.sessionMaxAgeMs,
+    firstRequestTimeoutMs: config.firstRequestTimeoutMs,
+  };
 }
 
 function verifierOf({ auth, jwtSecret, jwtIssuer, jwtAudience, jwtMaxAgeSeconds }: Config): TokenVerifier {

@@ -36,7 +36,8 @@ export function report(error: unknown): number {
     );
     return 1;
   }
-  process.stderr.write(`parlance: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
+  const wayOut = isOfParser(error) ? "; the command's --help lists what it takes" : "";
+  process.stderr.write(`parlance: ${error.message.replace(/\s*\n\s*/g, " ")}${wayOut}\n`);
   return error instanceof CommandError ? error.exitCode : 2;
 }
 

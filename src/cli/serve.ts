@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { defineCommand } from "citty";
 import { type Config, loadConfig } from "../config.ts";
 import { type RunningServer, startServer } from "../server.ts";
@@ -21,6 +22,8 @@ export const serveCommand = defineCommand({
 });
 
 async function start(config: Config, log: Logger): Promise<RunningServer> {
+  // grpc-js says by itself, in a line of its own, what is said here in words.
+  setLogVerbosity(logVerbosity.NONE);
   try {
     return await startServer(config, log);
   } catch (error) {
@@ -29,7 +32,7 @@ async function start(config: Config, log: Logger): Promise<RunningServer> {
       const taken = `port ${config.port} of ${config.host} is taken`;
       fail(taken, "stop what listens there, or choose another with --port or PARLANCE_PORT", error);
     }
-    fail("the service cannot start", message, error);
+    fail(`the service cannot start: ${message}`, "docs/settings.md explains each setting", error);
   }
 }
 

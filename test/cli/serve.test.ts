@@ -1,0 +1,57 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startTestServer, type TestServer } from "../support/server.ts";
+
+let server: TestServer;
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "parlance-serve-"));
+  server = await startTestServer();
+});
+afterAll(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Runs a command that is to end by itself; one that does not is killed. */
+async function run(...args: string[]) {
+  const child = spawn(process.execPath, ["src/main.ts", ...args], { timeout: 20_000 });
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { stdout, stderr, code };
+}
+
+test("a server whose port is taken says so in one line and ends, having closed what it had opened", async () => {
+  const args = ["serve", "--port", String(server.server.port), "--data-dir", folder];
+  const taken = await run(...args);
+  expect(taken).toMatchObject({ stdout: "", code: 1 });
+  expect(taken.stderr).toMatch(/^parlance: port \d+ of 127\.0\.0\.1 is taken; .*--port.*\n$/);
+  // Its data is free again.
+  expect(await run(...args)).toEqual(taken);
+});
+
+test("a server whose data is in use says so in one line and ends", async () => {
+  const { stdout, stderr, code } = await run("serve", "--port", "0", "--data-dir", server.dataDir);
+  expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
+  expect(stderr).toMatch(
+    /^parlance: the service cannot start: the database .* is in use by another server; .*\n$/,
+  );
+});
+
+test("a server whose certificate cannot be read says so in one line and ends", async () => {
+  const none = join(folder, "none.pem");
+  const tls = ["--tls-cert-file", none, "--tls-key-file", none];
+  const { stdout, stderr, code } = await run("serve", "--port", "0", "--data-dir", folder, ...tls);
+  expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
+  expect(stderr).toMatch(/^parlance: the service cannot start: .*none\.pem.*; .*settings\.md.*\n$/);
+});
+
+test("a command that lacks an argument says in one line what, and where to look", async () => {
+  const { stdout, stderr, code } = await run("send", "--as", "alice", "--to", "bob");
+  expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
+  expect(stderr).toMatch(/^parlance: .*TEXT.*--help.*\n$/);
+});
