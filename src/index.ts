@@ -43,7 +43,7 @@ import { createCallHandles } from "./rpc/call-handles.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
 import { shutDownWithin } from "./rpc/grpc-server.ts";
 import { createInProcess, type InProcessServices } from "./rpc/in-process.ts";
-import { createRequestValidator } from "./rpc/validation.ts";
+import type { RequestValidator } from "./rpc/validation.ts";
 import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 
@@ -155,7 +155,7 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
   }
 
   const parts = { store, bus, verifier, limits: options.limits ?? {}, log, handles };
-  const { chat, mount } = await assemble(parts).catch(async (error: unknown) => {
+  const { chat, mount, validator } = await assemble(parts).catch(async (error: unknown) => {
     await closeParts();
     throw error;
   });
@@ -175,7 +175,7 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
   }
 
   return {
-    chat: inProcess(chat),
+    chat: inProcess(chat, validator),
     mount,
     serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
     drain: (graceMs = defaultDrainGraceMs) => chat.drain(graceMs),
@@ -199,9 +199,9 @@ function verifierOf(auth: ParlanceOptions["auth"]): TokenVerifier {
   return "verify" in auth ? auth : createJwtVerifier(auth);
 }
 
-function inProcess(chat: Chat): InProcessChat {
+function inProcess(chat: Chat, validator: RequestValidator): InProcessChat {
   const { hub } = chat;
-  const servicesOf = createInProcess(chat, createRequestValidator());
+  const servicesOf = createInProcess(chat, validator);
   const as = (userId: string) => servicesOf(callerOf(userId));
   return {
     async sendDirect(senderId, request) {

@@ -6,7 +6,7 @@ import { type ChatLimits, defaultLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { CallHandles } from "./rpc/call-handles.ts";
 import { chatServices, createServices, type MountableService } from "./rpc/services.ts";
-import { createRequestValidator } from "./rpc/validation.ts";
+import { createRequestValidator, type RequestValidator } from "./rpc/validation.ts";
 import type { Store } from "./store/store.ts";
 
 /** What a chat is assembled from. */
@@ -24,6 +24,8 @@ export interface ParlanceParts {
 export interface AssembledParlance {
   chat: Chat;
   services: MountableService[];
+  /** Ready for every request type; making another costs what this one's first use did. */
+  validator: RequestValidator;
   /** Adds all services to a nice-grpc server that does not listen yet. */
   mount: (server: Pick<Server, "add">) => void;
 }
@@ -37,6 +39,7 @@ export async function assemble({ limits, handles, ...parts }: ParlanceParts): Pr
   return {
     chat,
     services,
+    validator,
     mount: (server) => {
       for (const service of services) service.mount(server);
     },

@@ -92,9 +92,12 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     this.#push({ lane: Lane.REPLY, frame, position: 0 });
   }
 
-  /** Has a waiting reader ask for more: `refill` may find something now. */
+  /** Has a waiting reader look again: for what was pushed, or what `refill` may find now. */
   wake(): void {
-    this.#wakeReader();
+    const wake = this.#wake;
+    this.#wake = undefined;
+    this.#waking = false;
+    wake?.();
   }
 
   /** Drops what waits, except replies. */
@@ -108,7 +111,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
-    this.#wakeReader();
+    this.wake();
   }
 
   /** Drops everything; the reader gets the end. For when there is no reader any more. */
@@ -118,7 +121,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     this.#replies = 0;
     this.#error = undefined;
     this.#ended = true;
-    this.#wakeReader();
+    this.wake();
   }
 
   [Symbol.asyncIterator](): this {
@@ -156,18 +159,11 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     });
   }
 
-  #wakeReader(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    this.#waking = false;
-    wake?.();
-  }
-
   #push(entry: Entry): void {
     this.#entries.push(entry);
     const { wakeSoon } = this.#options;
     if (entry.lane !== Lane.REPLY) this.#bytes += entry.frame.length;
-    if (entry.lane === Lane.REPLY || wakeSoon === undefined) this.#wakeReader();
+    if (entry.lane === Lane.REPLY || wakeSoon === undefined) this.wake();
     else if (this.#wake !== undefined && !this.#waking) {
       this.#waking = true;
       wakeSoon(this);

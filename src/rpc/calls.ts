@@ -67,37 +67,43 @@ export class Call {
 export function unaryCall<Method extends DescMethod>(
   method: Method,
   handler: Handler<Method["input"], Method["output"]>,
-  { logins, validator, log }: CallParts,
+  parts: CallParts,
 ) {
-  const path = pathOf(method);
-  return async (request: MessageShape<Method["input"]>, context: CallContext) => {
-    const call = new Call(path, context, log);
-    try {
-      const resolved = authenticate(context.metadata, logins);
-      const caller = resolved instanceof Promise ? await resolved : resolved;
-      call.caller = caller;
-      checkRequest(validator, method.input, request);
-      const response = await handler(request, caller);
-      call.succeed();
-      return response;
-    } catch (error) {
-      throw call.fail(error);
-    }
-  };
+  return wrapped(method, parts, async (request, context, call) => {
+    const resolved = authenticate(context.metadata, parts.logins);
+    const caller = resolved instanceof Promise ? await resolved : resolved;
+    call.caller = caller;
+    checkRequest(parts.validator, method.input, request);
+    return handler(request, caller);
+  });
 }
 
 /** Wraps a handler that anyone may call. */
 export function openCall<Method extends DescMethod>(
   method: Method,
   handler: (request: MessageShape<Method["input"]>) => Promise<MessageInitShape<Method["output"]>>,
-  { validator, log }: CallParts,
+  parts: CallParts,
+) {
+  return wrapped(method, parts, async (request) => {
+    checkRequest(parts.validator, method.input, request);
+    return handler(request);
+  });
+}
+
+function wrapped<Method extends DescMethod>(
+  method: Method,
+  { log }: CallParts,
+  run: (
+    request: MessageShape<Method["input"]>,
+    context: CallContext,
+    call: Call,
+  ) => Promise<MessageInitShape<Method["output"]>>,
 ) {
   const path = pathOf(method);
   return async (request: MessageShape<Method["input"]>, context: CallContext) => {
     const call = new Call(path, context, log);
     try {
-      checkRequest(validator, method.input, request);
-      const response = await handler(request);
+      const response = await run(request, context, call);
       call.succeed();
       return response;
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Appended, Draft } from "../store.ts";
+import { joinBodies } from "./bodies.ts";
 
 /** A draft as the writer gets it: what was left out is empty or 0. */
 export interface PackedDraft {
@@ -29,20 +30,12 @@ export interface PackedDrafts {
 export function packDrafts(drafts: readonly Draft[]): PackedDrafts {
   const strings: string[] = [];
   const numbers: number[] = [];
-  let size = 0;
   for (const draft of drafts) {
     strings.push(draft.conversationId, draft.senderId, draft.recipientId ?? "", draft.groupId ?? "");
     strings.push(draft.clientMessageId);
     numbers.push(draft.body.length, draft.replyTo?.position ?? 0, draft.replyTo?.acceptTimeMs ?? 0);
-    size += draft.body.length;
   }
-  const bodies = new Uint8Array(size);
-  let offset = 0;
-  for (const draft of drafts) {
-    bodies.set(draft.body, offset);
-    offset += draft.body.length;
-  }
-  return { strings, numbers, bodies };
+  return { strings, numbers, bodies: joinBodies(drafts) };
 }
 
 /** Unpacks drafts; their bodies share one buffer. */

@@ -1,4 +1,5 @@
 import type { EventKind, LogEvent } from "../store.ts";
+import { joinBodies } from "./bodies.ts";
 
 /** Log events on their way from the reader, as flat arrays. */
 export interface PackedEvents {
@@ -14,15 +15,11 @@ export interface PackedEvents {
 export function packEvents(events: readonly LogEvent[]): PackedEvents {
   const strings: string[] = [];
   const numbers = new Float64Array(events.length * 5);
-  const bodies = new Uint8Array(events.reduce((size, event) => size + event.body.length, 0));
-  let offset = 0;
   for (const [n, event] of events.entries()) {
     strings.push(event.conversationId, event.senderId);
     numbers.set([event.position, event.seq, event.kind, event.acceptTimeMs, event.body.length], n * 5);
-    bodies.set(event.body, offset);
-    offset += event.body.length;
   }
-  return { strings, numbers, bodies };
+  return { strings, numbers, bodies: joinBodies(events) };
 }
 
 /** Unpacks events; their bodies share one buffer. */
