@@ -9,7 +9,9 @@ import { createParlance, createSqliteStore, type Store } from "../src/index.ts";
 import { toDefinition } from "../src/rpc/definition.ts";
 import { createLogger } from "../src/telemetry/logger.ts";
 import { failureIn, failureOf } from "./support/errors.ts";
-import { eventually, startTestServer, type TestServer, TestStream, text } from "./support/server.ts";
+import { eventually } from "./support/eventually.ts";
+import { startTestServer, type TestServer, text } from "./support/server.ts";
+import { TestStream } from "./support/test-stream.ts";
 
 type Line = Record<string, unknown>;
 

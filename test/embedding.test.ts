@@ -22,8 +22,8 @@ import {
   text,
 } from "../src/index.ts";
 import { failureOf } from "./support/errors.ts";
+import { eventually } from "./support/eventually.ts";
 import { exitOf } from "./support/serve-child.ts";
-import { eventually } from "./support/server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "parlance-embedding-"));
 let files = 0;

@@ -12,8 +12,9 @@ import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
 import { toDefinition } from "../../src/rpc/definition.ts";
 import { chatServices } from "../../src/rpc/services.ts";
 import { failureIn } from "../support/errors.ts";
+import { eventually } from "../support/eventually.ts";
 import { seed } from "../support/seed.ts";
-import { eventually, startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 import { createRawClient, encode, type RawClient } from "./raw-calls.ts";
 
 const groupIds = Array.from({ length: 20 }, (_, i) => `team-${i}`);

@@ -3,14 +3,9 @@ import { constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  eventually,
-  startTestServer,
-  type TestServer,
-  type TestStream,
-  text,
-  type UserClients,
-} from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 import {
   callRaw,
   FramePeer,

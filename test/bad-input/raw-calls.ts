@@ -7,7 +7,7 @@ import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
 import type { Failure } from "../support/errors.ts";
-import { eventually } from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
 
 const asIs = (bytes: Uint8Array) => Buffer.from(bytes);
 

@@ -3,14 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CloseReason, EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
 import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
 import { failureIn, failureOf } from "../support/errors.ts";
-import {
-  eventually,
-  startTestServer,
-  type TestServer,
-  type TestStream,
-  text,
-  type UserClients,
-} from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 import { invalid, refusal } from "./refusal.ts";
 
 const maxInt64 = 2n ** 63n - 1n;

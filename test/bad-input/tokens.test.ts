@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CloseReason } from "../../gen/parlance/chat/v1/event_pb.js";
 import { mintToken } from "../../src/auth/mint.ts";
 import { failureOf } from "../support/errors.ts";
-import { eventually, startTestServer, type TestServer, type TestStream, text } from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestServer, type TestServer, text } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 import { createRawClient } from "./raw-calls.ts";
 import { refusal } from "./refusal.ts";
 

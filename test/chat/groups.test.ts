@@ -2,14 +2,9 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JoinPolicy, type Member, MembershipChange, Role } from "../../gen/parlance/chat/v1/group_pb.js";
 import { failureOf } from "../support/errors.ts";
-import {
-  eventually,
-  startTestServer,
-  type TestServer,
-  type TestStream,
-  text,
-  type UserClients,
-} from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 const maxGroupMembers = 600;
 let server: TestServer;

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ChatMessage, SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import type { ListMessagesRequestSchema } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { failureOf } from "../support/errors.ts";
-import { eventually, startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 
 type ListRequest = MessageInitShape<typeof ListMessagesRequestSchema>;
 

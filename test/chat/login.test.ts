@@ -4,7 +4,8 @@ import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
 import { CloseReason } from "../../gen/parlance/chat/v1/event_pb.js";
 import { mintToken } from "../../src/auth/mint.ts";
 import { failureOf } from "../support/errors.ts";
-import { eventually, startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 
 const secret = "a secret of the tests that is long enough";
 const ttlSeconds = 3_600;

@@ -3,9 +3,11 @@ import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/gr
 import { CloseReason, EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import { type Connection, connect, listAll, logIn, sendAll } from "../support/connect.ts";
+import { eventually } from "../support/eventually.ts";
 import { openRawStream } from "../support/raw-peer.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
-import { eventually, type TestStream, text } from "../support/server.ts";
+import { text } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,9 +3,11 @@ import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import { type Connection, connect, listAll, logIn } from "../support/connect.ts";
+import { eventually } from "../support/eventually.ts";
 import { randomFor } from "../support/seed.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
-import { eventually, type TestStream, text } from "../support/server.ts";
+import { text } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 const kills = 20;
 const groupId = "storm";

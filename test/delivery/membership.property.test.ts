@@ -5,15 +5,10 @@ import { EventKind, type ServerEvent } from "../../gen/parlance/chat/v1/event_pb
 import { JoinPolicy, MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { listAll } from "../support/connect.ts";
 import { failureOf } from "../support/errors.ts";
+import { eventually } from "../support/eventually.ts";
 import { seed } from "../support/seed.ts";
-import {
-  eventually,
-  startTestServer,
-  type TestServer,
-  type TestStream,
-  text,
-  type UserClients,
-} from "../support/server.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 let server: TestServer;
 beforeAll(async () => {

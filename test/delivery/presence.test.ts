@@ -6,13 +6,8 @@ import { ReceiptKind } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
 import { failureIn } from "../support/errors.ts";
 import { exitOf } from "../support/serve-child.ts";
-import {
-  startTestServer,
-  type TestServer,
-  type TestStream,
-  text,
-  type UserClients,
-} from "../support/server.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 let server: TestServer;
 beforeAll(async () => {

@@ -2,15 +2,10 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
 import { connect, layCable, listAll, positionsOf, sendAll } from "../support/connect.ts";
+import { eventually } from "../support/eventually.ts";
 import { seed } from "../support/seed.ts";
-import {
-  eventually,
-  startTestServer,
-  type TestServer,
-  type TestStream,
-  text,
-  type UserClients,
-} from "../support/server.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 let server: TestServer;
 beforeAll(async () => {

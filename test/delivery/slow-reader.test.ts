@@ -1,10 +1,12 @@
 import { afterEach, expect, test } from "vitest";
 import { EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
 import { type Connection, connect, logIn, sendAll } from "../support/connect.ts";
+import { eventually } from "../support/eventually.ts";
 import { openRawStream, type RawPeer } from "../support/raw-peer.ts";
 import { randomFor } from "../support/seed.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
-import { eventually, startTestServer, type TestStream, text, type UserClients } from "../support/server.ts";
+import { startTestServer, text, type UserClients } from "../support/server.ts";
+import type { TestStream } from "../support/test-stream.ts";
 
 const groupId = "crowd";
 const senderCount = 4;

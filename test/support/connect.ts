@@ -1,29 +1,18 @@
 /** Connections of one's own to a server by its address, and ways to break them. */
 
 import { createServer, connect as dial, type Socket } from "node:net";
-import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
-import { type Client, createChannel, createClient, Metadata } from "nice-grpc";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { createChannel } from "nice-grpc";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
-import { ChatService, type StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
-import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
+import type { StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ChatMessage } from "../../gen/parlance/chat/v1/message_pb.js";
-import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import { type RpcDefinition, toDefinition } from "../../src/rpc/definition.ts";
-import { eventually, TestStream } from "./server.ts";
-
-type ClientOf<Service extends DescService> = Client<RpcDefinition<Service>>;
+import { type Clients, clientOf, clientsOf } from "./clients.ts";
+import { eventually } from "./eventually.ts";
+import type { TestStream } from "./test-stream.ts";
 
 /** One HTTP/2 connection, shared with nobody, that calls as one user. */
-export interface Connection {
-  chat: ClientOf<typeof ChatService>;
-  groups: ClientOf<typeof GroupService>;
-  conversations: ClientOf<typeof ConversationService>;
-  messages: ClientOf<typeof MessageService>;
-  presence: ClientOf<typeof PresenceService>;
-  health: ClientOf<typeof Health>;
-  stream: () => TestStream;
+export interface Connection extends Clients {
+  health: ReturnType<typeof clientOf<typeof Health>>;
   close: () => void;
 }
 
@@ -36,18 +25,10 @@ export function connect(address: string, token?: string): Connection {
     // Shows a server that is gone at once.
     "grpc.enable_retries": 0,
   });
-  const metadata = Metadata(token === undefined ? {} : { authorization: `Bearer ${token}` });
-  const clientOf = <Service extends DescService>(service: Service) =>
-    createClient(toDefinition(service), channel, { "*": { metadata } }) as ClientOf<Service>;
-  const chat = clientOf(ChatService);
+  const metadata: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return {
-    chat,
-    groups: clientOf(GroupService),
-    conversations: clientOf(ConversationService),
-    messages: clientOf(MessageService),
-    presence: clientOf(PresenceService),
-    health: clientOf(Health),
-    stream: () => new TestStream((requests, signal) => chat.stream(requests, { signal })),
+    ...clientsOf(channel, metadata),
+    health: clientOf(Health, channel, metadata),
     close: () => channel.close(),
   };
 }
