@@ -6,6 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { failPointsProblem, failPointsVariable } from "./fail-points.ts";
 import { optionOf, type Setting, type SettingName, settings, variableOf } from "./settings.ts";
 
 export { type Setting, type SettingName, settings };
@@ -33,8 +34,8 @@ export class ConfigError extends Error {
 /** The variable that names the JSON file. */
 const fileVariable = "PARLANCE_CONFIG";
 
-/** Variables with these beginnings belong to tests and benchmarks. */
-const foreignVariable = /^PARLANCE_(TEST|BENCH)_/;
+/** These variables belong to tests and benchmarks. */
+const foreignVariable = /^PARLANCE_(TEST_|BENCH_|FAILPOINTS$)/;
 
 /**
  * Reads the configuration.
@@ -45,6 +46,7 @@ const foreignVariable = /^PARLANCE_(TEST|BENCH)_/;
  * @throws ConfigError for the first setting found to be unknown or wrong
  */
 export function loadConfig(sources: ConfigSources = {}): Config {
+  if (failPointsProblem !== undefined) throw new ConfigError(`${failPointsVariable}: ${failPointsProblem}`);
   const env = sources.env ?? process.env;
   const layers = [
     readOptions(sources.options ?? {}),

@@ -19,6 +19,7 @@
  * `examples/microservice.ts` is a whole program.
  */
 
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Server } from "nice-grpc";
 import type {
@@ -40,10 +41,12 @@ import type { Logger } from "./chat/logger.ts";
 import { ChatError, ErrorReason } from "./errors.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
+import { createConnectHandler } from "./rpc/connect/connect-handler.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
 import { shutDownWithin } from "./rpc/grpc-server.ts";
 import { createInProcess, type InProcessServices } from "./rpc/in-process.ts";
 import type { RequestValidator } from "./rpc/validation.ts";
+import { settings } from "./settings.ts";
 import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 
@@ -108,6 +111,13 @@ export interface Parlance {
   chat: InProcessChat;
   /** Adds the services of the contract to a nice-grpc server that does not listen yet. */
   mount: (server: Pick<Server, "add">) => void;
+  /**
+   * Answers a request of node:http or node:http2 if its path names an rpc of
+   * the contract, by the Connect, gRPC-Web or gRPC protocol or in plain JSON.
+   * Returns whether it does. Same rules as on the gRPC server; other origins
+   * and how long requests may take to arrive are the host's concern.
+   */
+  handleHttp: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Give them to nice-grpc's `createServer`: safe limits, and the interceptor that ends calls whose reader does not read. */
   serverOptions: ReturnType<typeof grpcServerOptions> & {
     interceptors: [ReturnType<typeof createCallHandles>["interceptor"]];
@@ -155,7 +165,7 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
   }
 
   const parts = { store, bus, verifier, limits: options.limits ?? {}, log, handles };
-  const { chat, mount, validator } = await assemble(parts).catch(async (error: unknown) => {
+  const { chat, mount, servicesFor, validator } = await assemble(parts).catch(async (error: unknown) => {
     await closeParts();
     throw error;
   });
@@ -174,9 +184,18 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
     return closing;
   }
 
+  const rpcs = createConnectHandler({
+    services: servicesFor,
+    logins: chat.logins,
+    log,
+    maxRequestBytes: serverLimits.maxReceiveMessageLength ?? settings.maxRequestBytes.default,
+    maxUnaryDeadlineMs: maxUnaryDeadlineMs ?? settings.maxUnaryDeadlineMs.default,
+  });
+
   return {
     chat: inProcess(chat, validator),
     mount,
+    handleHttp: (request, response) => rpcs.handle(request, response),
     serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
     drain: (graceMs = defaultDrainGraceMs) => chat.drain(graceMs),
     async shutdown(server, graceMs = defaultDrainGraceMs) {

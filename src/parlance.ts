@@ -5,7 +5,7 @@ import { Chat } from "./chat/chat.ts";
 import { type ChatLimits, defaultLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { CallHandles } from "./rpc/call-handles.ts";
-import { chatServices, createServices, type MountableService } from "./rpc/services.ts";
+import { chatServices, createServices, type MountableService, type ServiceParts } from "./rpc/services.ts";
 import { createRequestValidator, type RequestValidator } from "./rpc/validation.ts";
 import type { Store } from "./store/store.ts";
 
@@ -24,6 +24,8 @@ export interface ParlanceParts {
 export interface AssembledParlance {
   chat: Chat;
   services: MountableService[];
+  /** Makes the same services for another server, whose calls are ended by other handles. */
+  servicesFor: (handles: ServiceParts["handles"]) => MountableService[];
   /** Ready for every request type; making another costs what this one's first use did. */
   validator: RequestValidator;
   /** Adds all services to a nice-grpc server that does not listen yet. */
@@ -35,10 +37,13 @@ export async function assemble({ limits, handles, ...parts }: ParlanceParts): Pr
   const chat = await Chat.create({ ...parts, limits: { ...defaultLimits, ...limits } });
   const validator = createRequestValidator();
   validator.warm(chatServices);
-  const services = createServices({ chat, validator, log: parts.log, handles });
+  const servicesFor = (handles: ServiceParts["handles"]) =>
+    createServices({ chat, validator, log: parts.log, handles });
+  const services = servicesFor(handles);
   return {
     chat,
     services,
+    servicesFor,
     validator,
     mount: (server) => {
       for (const service of services) service.mount(server);

@@ -1,22 +1,28 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import type { TokenVerifier } from "./auth/verifier.ts";
 import { createLocalBus } from "./bus/local.ts";
+import type { Chat } from "./chat/chat.ts";
 import type { ChatLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { Config } from "./config.ts";
+import { type HttpEdge, type HttpEdgeOptions, startHttpEdge } from "./http/http-edge.ts";
 import { dataFileOf } from "./maintenance.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
 import { startGrpcServer } from "./rpc/grpc-server.ts";
 import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { watchStore } from "./store-watch.ts";
 
 /** A running service. */
 export interface RunningServer {
   /** Where it listens, such as `127.0.0.1:50051`. */
   address: string;
   port: number;
+  /** Where it speaks HTTP, such as `127.0.0.1:8080`; undefined when that is off. */
+  httpAddress: string | undefined;
   /** The SQLite file. */
   dataFile: string;
   /** How many sessions and calls are open. */
@@ -35,8 +41,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const dataFile = dataFileOf(config);
   /** What closes each part, in the order they were built. */
   const closers: (() => Promise<void>)[] = [];
+  /** Closes every part, also after one that failed: a worker of the store would keep the process alive. */
   async function closeParts(): Promise<void> {
-    for (const closePart of closers.toReversed()) await closePart();
+    const failures: unknown[] = [];
+    for (const closePart of closers.toReversed()) await closePart().catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 
   try {
@@ -46,7 +55,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     closers.push(() => bus.close());
     const handles = createCallHandles({ maxUnaryDeadlineMs: config.maxUnaryDeadlineMs });
     const verifier = verifierOf(config);
-    const { chat, services } = await assemble({
+    const { chat, services, servicesFor } = await assemble({
       store,
       bus,
       verifier,
@@ -62,26 +71,43 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       reflection: config.reflection,
       services,
       handles,
-      limits: { ...config, maxReceiveMessageLength: config.maxRequestBytes },
+      limits: {
+        ...config,
+        maxReceiveMessageLength: config.maxRequestBytes,
+        maxConnections: maxConnectionsOf(config),
+      },
     });
+    let http: HttpEdge | undefined;
+    let stopping = false;
+    const showServing = () => {
+      const serving = !stopping && watch.works;
+      grpc.setServing(serving);
+      http?.setServing(serving);
+    };
+    const watch = watchStore(store, log, showServing);
     closers.push(async () => {
-      grpc.setServing(false);
+      stopping = true;
+      showServing();
+      watch.close();
       const deadline = performance.now() + config.drainGraceMs;
       await chat.drain(config.drainGraceMs);
-      await grpc.close(Math.max(100, deadline - performance.now()));
+      const graceMs = Math.max(100, deadline - performance.now());
+      await Promise.all([grpc.close(graceMs), http?.close(graceMs)]);
     });
-    grpc.setServing(true);
+    if (config.http) http = await startHttpEdge(httpOptionsOf(config, tls, chat, servicesFor, log));
+    showServing();
 
     let closing: Promise<void> | undefined;
     return {
-      address: `${config.host.includes(":") ? `[${config.host}]` : config.host}:${grpc.port}`,
+      address: addressOf(config.host, grpc.port),
       port: grpc.port,
+      httpAddress: http && addressOf(config.host, http.port),
       dataFile,
       stats: () => ({
         sessions: chat.hub.sessions.size,
         users: chat.hub.userCount,
         groups: chat.hub.groupCount,
-        calls: handles.size,
+        calls: handles.size + (http?.calls ?? 0),
       }),
       close: () => {
         closing ??= closeParts();
@@ -89,7 +115,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       },
     };
   } catch (error) {
-    await closeParts();
+    await closeParts().catch(() => {});
     throw error;
   }
 }
@@ -101,12 +127,50 @@ function limitsOf(config: Config): ChatLimits {
     maxGroupMembers: config.maxGroupMembers,
     maxInFlight: config.maxInFlight,
     maxSessions: config.maxSessions,
+    maxNewSessionsPerSecond: config.maxNewSessionsPerSecond,
     pingIntervalMs: config.pingIntervalMs,
     outboxMaxBytes: config.outboxMaxBytes,
     replayLimit: config.replayLimit,
     sessionTtlMs: config.sessionTtlSeconds * 1000,
     sessionMaxAgeMs: config.sessionMaxAgeMs,
     firstRequestTimeoutMs: config.firstRequestTimeoutMs,
+  };
+}
+
+/** Each session may have a connection of its own, and some more are for single calls. */
+function maxConnectionsOf({ maxSessions }: Config): number {
+  return maxSessions + 1_000;
+}
+
+function addressOf(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** Where the web page is: beside a server that was built, under `dist` for one that runs from its sources. */
+const pageFolders = ["../web", "../dist/web"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+function httpOptionsOf(
+  config: Config,
+  tls: HttpEdgeOptions["tls"],
+  chat: Chat,
+  services: HttpEdgeOptions["services"],
+  log: Logger,
+): HttpEdgeOptions {
+  const { host, httpPort, reflection, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins } = config;
+  return {
+    host,
+    port: httpPort,
+    tls,
+    services,
+    logins: chat.logins,
+    log,
+    reflection,
+    maxRequestBytes,
+    maxUnaryDeadlineMs,
+    corsOrigins: corsOrigins?.split(",") ?? [],
+    loopbackOnly: config.auth === "dev",
+    pageFolder: pageFolders.find((folder) => existsSync(folder)),
+    limits: { ...config, maxConnections: maxConnectionsOf(config) },
   };
 }
 

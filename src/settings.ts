@@ -31,16 +31,17 @@ function text<D extends string | undefined>(options: {
   description: string;
   allowed?: string;
   minBytes?: number;
+  pattern?: RegExp;
   secret?: boolean;
 }): Setting<string | D> {
-  const minBytes = options.minBytes ?? 1;
+  const { minBytes = 1, pattern = /^/ } = options;
   return {
     kind: "text",
     description: options.description,
     allowed: options.allowed ?? "text that is not empty",
     default: options.default,
     secret: options.secret ?? false,
-    schema: z.string().refine((value) => Buffer.byteLength(value) >= minBytes),
+    schema: z.string().refine((value) => Buffer.byteLength(value) >= minBytes && pattern.test(value)),
   };
 }
 
@@ -104,6 +105,25 @@ export const settings = {
     min: 0,
     max: 65_535,
     description: "The port to listen on; 0 takes any free one.",
+  }),
+  http: flag({
+    default: true,
+    description:
+      "Whether the server also speaks Connect, gRPC-Web and JSON over HTTP, on a port of its own: for browsers and `curl`. docs/http.md tells more.",
+  }),
+  httpPort: integer({
+    default: 8_080,
+    min: 0,
+    max: 65_535,
+    description:
+      "The port for HTTP, on the same address and with the same certificate; 0 takes any free one.",
+  }),
+  corsOrigins: text({
+    default: undefined,
+    allowed: "origins such as https://chat.example, separated by commas, or *",
+    pattern: /^(\*|https?:\/\/[^\s/,*]+(,https?:\/\/[^\s/,*]+)*)$/,
+    description:
+      "The origins whose web pages may call over HTTP. Without it only pages from the server itself may.",
   }),
   dataDir: text({
     default: "./data",
@@ -183,6 +203,13 @@ export const settings = {
     max: 1_000_000,
     description: "The most sessions open at a time. Further ones are refused with `TOO_MANY_SESSIONS`.",
   }),
+  maxNewSessionsPerSecond: integer({
+    default: 500,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most sessions opened per second, and at once. Further ones are refused with `TOO_MANY_NEW_SESSIONS` and told when to come again, so that all clients coming back together do not bring the server down. 0 sets no limit.",
+  }),
   pingIntervalMs: integer({
     default: 20_000,
     min: 1_000,
@@ -234,18 +261,20 @@ export const settings = {
     description: "The largest encoded request. At least 32,768 more than `maxContentBytes`.",
   }),
   keepaliveTimeMs: integer({
-    default: 10_000,
+    default: 8_000,
     min: 100,
     max: 7_200_000,
     unit: "ms",
-    description: "How long a connection may be silent before the server asks whether it lives.",
+    description:
+      "How long after the last answer the server asks again whether a connection lives. With `keepaliveTimeoutMs` and 2 seconds it makes the time until a pulled cable shows in presence: 14 seconds by default.",
   }),
   keepaliveTimeoutMs: integer({
-    default: 5_000,
+    default: 4_000,
     min: 100,
     max: 600_000,
     unit: "ms",
-    description: "How long the answer to that may take before the connection is given up.",
+    description:
+      "How long the answer to that may take before the connection is given up. A client that is held up for less, such as by a busy event loop, keeps its connection.",
   }),
   maxConnectionIdleMs: integer({
     default: 300_000,

@@ -17,7 +17,7 @@ export class Acks {
   readonly #maxEvents: number;
   #latest: Cursor | undefined;
   #events = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor({ send, maxWaitMs = 200, maxEvents = 200 }: AcksOptions) {
     this.#send = send;

@@ -1,5 +1,5 @@
-import { type CallOptions, ClientError, type ClientMiddleware, Metadata, Status } from "nice-grpc";
-import { errorOfCall, hadNoEffect, isTransient, isTransport, ParlanceError } from "./errors.ts";
+import { type CallOptions, ClientError, type ClientMiddleware, Metadata } from "nice-grpc";
+import { errorOfCall, hadNoEffect, isTransient, isTransport, ParlanceError, Status } from "./errors.ts";
 import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
 import { Backoff } from "./reconnect.ts";
@@ -41,7 +41,7 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
         "streams are opened by the client itself: use client.events()",
       );
     }
-    const deadline = Date.now() + (options.deadlineMs ?? settings.deadlineMs);
+    const deadline = performance.now() + (options.deadlineMs ?? settings.deadlineMs);
     const backoff = new Backoff();
     const repeatable = mayRepeat(call.method.path, call.request);
     let loggedInAgain = false;
@@ -69,7 +69,7 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
         }
         if (!(repeatable ? isTransient(error) : hadNoEffect(error))) throw error;
         const waitMs = backoff.next(error.retryAfterMs);
-        if (Date.now() + waitMs >= deadline) throw error;
+        if (performance.now() + waitMs >= deadline) throw error;
         await sleep(waitMs, settings.closed);
       }
     }
@@ -86,13 +86,14 @@ interface Attempt {
 function startAttempt(
   settings: CallSettings,
   options: CallOptions,
+  /** On the monotonic clock. */
   deadline: number,
   token: string | undefined,
 ): Attempt {
   const metadata = Metadata(options.metadata);
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
   const timeout = new AbortController();
-  const ms = Math.max(1, Math.min(settings.attemptMs, deadline - Date.now()));
+  const ms = Math.max(1, Math.min(settings.attemptMs, deadline - performance.now()));
   const timer = setTimeout(() => timeout.abort(), ms);
   const signals = [timeout.signal, settings.closed];
   if (options.signal) signals.push(options.signal);
@@ -109,7 +110,8 @@ function startAttempt(
       },
     },
     explain(error) {
-      if (error instanceof ClientError) return errorOfCall(error.code, error.details, detailsBin, error);
+      if (error instanceof ClientError)
+        return errorOfCall(error.code as number, error.details, detailsBin, error);
       if (options.signal?.aborted) return error;
       if (settings.closed.aborted) return new ParlanceError(Status.CANCELLED, "the client was closed");
       if (timeout.signal.aborted) {

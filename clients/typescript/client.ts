@@ -23,6 +23,7 @@ import { ParlanceError, Status } from "./errors.ts";
 import { EventLog } from "./event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ClientEvent } from "./events.ts";
+import { GrpcStreams } from "./grpc-streams.ts";
 import { Line } from "./line.ts";
 import { type ClientState, Live } from "./live.ts";
 import { type Credentials, type DeviceInit, Login } from "./login.ts";
@@ -173,7 +174,7 @@ export class ParlanceClient {
       onRoom: () => this.#onRoom(),
     });
     this.#sends = new Sends({
-      requests: this.#requests,
+      ask: (request, deadline) => this.#requests.ask(request, deadline),
       streaming: () => this.#live !== undefined && !this.#full,
       sendDirect: (request, extras) => this.chat.sendDirect(request, extras),
       sendGroup: (request, extras) => this.chat.sendGroup(request, extras),
@@ -192,10 +193,9 @@ export class ParlanceClient {
     }
     const { eventKinds, replayLimit, onBehind = "fetch" } = this.#options;
     const live = new Live({
-      line: this.#line,
+      streams: new GrpcStreams(this.#line, this.#requests),
       login: this.#login,
       log: this.#log,
-      requests: this.#requests,
       open: {
         ...(eventKinds === undefined ? {} : { eventKinds: [...eventKinds] }),
         ...(replayLimit === undefined ? {} : { replayLimit }),
@@ -338,7 +338,7 @@ export class ParlanceClient {
   async #ackLast(): Promise<void> {
     const cursor = this.#acks.takeLatest();
     if (cursor === undefined || this.#requests.session === undefined) return;
-    await this.#requests.ask({ case: "ack", value: { cursor } }, Date.now() + 2_000).catch(() => {
+    await this.#requests.ask({ case: "ack", value: { cursor } }, performance.now() + 2_000).catch(() => {
       // What was not acknowledged comes again.
     });
   }

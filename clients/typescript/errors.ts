@@ -1,4 +1,4 @@
-import { Status } from "nice-grpc";
+import { Code as Status } from "../../gen/google/rpc/code_pb.js";
 import type { Status as RpcStatus } from "../../gen/google/rpc/status_pb.js";
 import { ErrorReason } from "../../gen/parlance/chat/v1/error_reason_pb.js";
 import { type ErrorDetails, readErrorDetails } from "../../src/rpc/error-details.ts";
@@ -76,9 +76,10 @@ export function errorOfCall(
 export function hadNoEffect(error: ParlanceError): boolean {
   if (error.reason === ErrorReason.SERVER_DRAINING) return true;
   if (error.reason === ErrorReason.TOO_MANY_SESSIONS) return true;
+  if (error.reason === ErrorReason.TOO_MANY_NEW_SESSIONS) return true;
   return (
     error.code === Status.UNAVAILABLE &&
-    /^No connection established|^Name resolution failed/.test(error.message)
+    /^No connection established|^Name resolution failed|^Stream refused by server/.test(error.message)
   );
 }
 

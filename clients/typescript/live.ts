@@ -10,23 +10,19 @@ import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ErrorReason, isTransport, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ClientEvent, ShownCase } from "./events.ts";
-import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
 import { Backoff, type BackoffOptions } from "./reconnect.ts";
-import type { Requests } from "./requests.ts";
-import { Session, type SessionEnd } from "./session.ts";
+import type { EventStream, StreamEnd, Streams } from "./streams.ts";
 import { millis, sleep } from "./time.ts";
-import type { Connection } from "./transport.ts";
 
 /** Whether a client gets events: `live` while a stream is open, `closed` for good. */
 export type ClientState = "connecting" | "live" | "reconnecting" | "closed";
 
 /** What `Live` needs of the client. */
 export interface LiveOptions {
-  line: Line;
+  streams: Streams;
   login: Login;
   log: EventLog;
-  requests: Requests;
   /** How to open each stream, beside where to go on. */
   open: { eventKinds?: EventKind[]; replayLimit?: number };
   backoff: BackoffOptions | undefined;
@@ -37,6 +33,8 @@ export interface LiveOptions {
   /** Reads what was missed from the history, showing it; undefined to show `behind` itself. */
   fetchMissed: ((behind: Behind, opened: Opened) => Promise<void>) | undefined;
   onState: (state: ClientState, error?: ParlanceError) => void;
+  /** Told how long the client waits before it opens the next stream, and what ended the last. */
+  onWait?: (waitMs: number, error: ParlanceError | undefined) => void;
 }
 
 /** A stream that lived this long was a good one: the next wait starts small again. */
@@ -52,10 +50,10 @@ export class Live {
   readonly #options: LiveOptions;
   readonly #backoff: Backoff;
   readonly #stop = new AbortController();
-  #session: Session | undefined;
-  #connection: Connection | undefined;
+  #wait = new AbortController();
+  #session: EventStream | undefined;
   #opened: Opened | undefined;
-  /** When to open the next stream at the earliest, in milliseconds since 1970. */
+  /** When to open the next stream at the earliest, on the monotonic clock. */
   #notBefore = 0;
   /** What came while the history is being read, for afterwards. */
   #held: ServerEvent[] | undefined;
@@ -77,9 +75,20 @@ export class Live {
     if (this.#held === undefined) this.#session?.resume();
   }
 
+  /** Ends the wait for the next try, if there is one. */
+  retryNow(): void {
+    this.#wait.abort();
+  }
+
+  /** Gives the open stream up, as it seems to be dead, and opens another. */
+  fail(error: ParlanceError): void {
+    this.#session?.fail(error);
+  }
+
   /** Ends the stream cleanly and opens none any more. */
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#wait.abort();
     this.#session?.resume();
     this.#session?.halfClose();
     const late = setTimeout(
@@ -92,7 +101,7 @@ export class Live {
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      let end: SessionEnd;
+      let end: StreamEnd;
       let token: string | undefined;
       try {
         token = await this.#options.login.token();
@@ -102,7 +111,7 @@ export class Live {
         end = { closed: undefined, error: asParlanceError(error), openMs: undefined };
       }
       this.#session = undefined;
-      this.#options.requests.endStream();
+      this.#options.streams.endRequests();
       if (this.#stop.signal.aborted) break;
 
       const fatal = this.#judge(end, token);
@@ -110,52 +119,47 @@ export class Live {
         this.#options.onState("closed", fatal);
         return;
       }
-      if (end.error !== undefined && isTransport(end.error) && this.#connection)
-        this.#options.line.renew(this.#connection);
+      if (end.error !== undefined && isTransport(end.error)) this.#options.streams.renew();
       this.#options.onState("reconnecting");
       if ((end.openMs ?? 0) >= goodStreamMs) this.#backoff.reset();
       const askedMs = millis(end.closed?.retryAfter) ?? end.error?.retryAfterMs ?? 0;
-      await sleep(this.#backoff.next(Math.max(askedMs, this.#notBefore - Date.now())), this.#stop.signal);
+      const waitMs = this.#backoff.next(Math.max(askedMs, this.#notBefore - performance.now()));
+      this.#options.onWait?.(waitMs, end.error);
+      this.#wait = new AbortController();
+      await sleep(waitMs, this.#wait.signal);
     }
     this.#options.onState("closed");
   }
 
   /** Lives one stream to its end. */
-  #live(token: string): Promise<SessionEnd> {
-    const { line, log, open, requests } = this.#options;
+  #live(token: string): Promise<StreamEnd> {
+    const { streams, log, open } = this.#options;
     log.startStream();
     this.#held = undefined;
-    this.#connection = line.connection;
     const from =
       log.epoch === ""
         ? open
         : { ...open, resumeFrom: { epoch: log.epoch, position: BigInt(log.resumePosition) } };
     return new Promise((resolve) => {
-      const session = new Session({
-        connection: this.#connection as Connection,
-        token,
-        open: from,
-        handler: {
-          onOpened: (opened) => this.#onOpened(session, opened),
-          onEvent: (event) => this.#onEvent(session, event),
-          onReply: (event) => requests.answer(event),
-          onEnd: resolve,
-        },
+      const session = streams.open(token, from, {
+        onOpened: (opened) => this.#onOpened(session, opened),
+        onEvent: (event) => this.#onEvent(session, event),
+        onEnd: resolve,
       });
       this.#session = session;
     });
   }
 
-  #onOpened(session: Session, opened: Opened): void {
+  #onOpened(session: EventStream, opened: Opened): void {
     this.#refusals = 0;
     this.#opened = opened;
     if (opened.cursor) this.#options.log.moveTo(opened.cursor.epoch, Number(opened.cursor.position));
-    if (this.#options.hasRoom()) this.#options.requests.startStream(session);
+    if (this.#options.hasRoom()) this.#options.streams.startRequests();
     else session.pause();
     this.#options.onState("live");
   }
 
-  #onEvent(session: Session, event: ServerEvent): void {
+  #onEvent(session: EventStream, event: ServerEvent): void {
     if (session !== this.#session) return;
     if (this.#held !== undefined) {
       this.#held.push(event);
@@ -194,14 +198,14 @@ export class Live {
   }
 
   #show(
-    session: Session,
+    session: EventStream,
     { case: name, value }: { case: ShownCase; value: unknown },
     cursor: Cursor | undefined,
   ): void {
     this.#options.show({ case: name, value, cursor } as ClientEvent);
     if (this.#options.hasRoom() || !session.usable) return;
     session.pause();
-    this.#options.requests.abandon();
+    this.#options.streams.abandonRequests();
   }
 
   /** Whether the event makes this client's user a member. */
@@ -214,7 +218,7 @@ export class Live {
   }
 
   /** Reads the history before anything that follows on the stream. */
-  #onBehind(session: Session, behind: Behind): void {
+  #onBehind(session: EventStream, behind: Behind): void {
     const { fetchMissed, log } = this.#options;
     const { cursor, lastSeqs } = behind;
     const skip = () => {
@@ -229,7 +233,7 @@ export class Live {
     }
     this.#held = [];
     session.pause();
-    this.#options.requests.abandon();
+    this.#options.streams.abandonRequests();
     fetchMissed(behind, this.#opened).then(
       () => {
         if (session !== this.#session) return;
@@ -243,7 +247,7 @@ export class Live {
     );
   }
 
-  #release(session: Session): void {
+  #release(session: EventStream): void {
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const event of held) this.#onEvent(session, event);
@@ -251,14 +255,14 @@ export class Live {
   }
 
   /** Leaves a server that is about to stop: unary calls at once, the stream when told to. */
-  #onDrain(session: Session, afterMs: number): void {
-    this.#notBefore = Date.now() + afterMs;
-    if (this.#connection) this.#options.line.renew(this.#connection);
+  #onDrain(session: EventStream, afterMs: number): void {
+    this.#notBefore = performance.now() + afterMs;
+    this.#options.streams.renew();
     void sleep(afterMs, this.#stop.signal).then(() => session.halfClose());
   }
 
   /** Returns the error to end with, or undefined when another stream is to be opened. */
-  #judge({ closed, error }: SessionEnd, token: string | undefined): ParlanceError | undefined {
+  #judge({ closed, error }: StreamEnd, token: string | undefined): ParlanceError | undefined {
     switch (closed?.reason) {
       case CloseReason.REPLACED:
         return new ParlanceError(Status.ABORTED, "another stream of this device took the place of this one", {

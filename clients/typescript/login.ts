@@ -30,8 +30,10 @@ export class Login {
   #under: Promise<LoginResponse> | undefined;
   #current: LoginResponse | undefined;
 
-  constructor(credentials: Credentials, device: DeviceInit, call: CallLogin) {
+  /** @param current the answer to an earlier login, to go on with */
+  constructor(credentials: Credentials, device: DeviceInit, call: CallLogin, current?: LoginResponse) {
     this.#credentials = credentials;
+    this.#current = current;
     this.#device = device;
     this.#call = call;
   }

@@ -12,7 +12,7 @@ interface Pending {
   resolve: (event: ServerEvent | undefined) => void;
   reject: (error: ParlanceError) => void;
   timer: NodeJS.Timeout;
-  /** When to give up at the latest, in milliseconds since 1970. */
+  /** When to give up at the latest, on the monotonic clock. */
   deadline: number;
 }
 
@@ -38,7 +38,7 @@ export class Requests {
   /**
    * Makes a request.
    *
-   * @param deadline until when to wait at most, in milliseconds since 1970
+   * @param deadline until when to wait at most, on the monotonic clock
    * @returns the answer, or undefined when the stream does not give one soon: it
    *   is then unknown whether the server has carried out the request
    * @throws ParlanceError when the server refuses
@@ -115,6 +115,6 @@ export class Requests {
   }
 
   #arm(requestId: string, deadline: number, ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.#giveUp(requestId), Math.min(ms, deadline - Date.now()));
+    return setTimeout(() => this.#giveUp(requestId), Math.min(ms, deadline - performance.now()));
   }
 }

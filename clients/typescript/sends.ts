@@ -1,11 +1,14 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { v7 as uuidv7 } from "uuid";
+import type {
+  SendDirectRequestSchema,
+  SendGroupRequestSchema,
+} from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ContentSchema, type SendOptionsSchema } from "../../gen/parlance/chat/v1/content_pb.js";
+import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
-import type { CallExtras } from "./calls.ts";
 import { ErrorReason, isTransient, ParlanceError, Status } from "./errors.ts";
 import { Backoff } from "./reconnect.ts";
-import type { RequestInit, Requests } from "./requests.ts";
 import { sleep } from "./time.ts";
 
 /** What a message says: a text, or any `Content`. */
@@ -27,21 +30,24 @@ export type Target = { recipientId: string } | { groupId: string };
 
 /** What sends need of the client. */
 export interface SendsOptions {
-  requests: Requests;
-  /** Whether a stream is open or about to be. */
+  /** Makes a send over the stream; see `Requests.ask`. */
+  ask?: (request: SendRequest, deadline: number) => Promise<ServerEvent | undefined>;
+  /** Whether a stream that takes sends is open or about to be. */
   streaming: () => boolean;
-  sendDirect: UnarySend<"sendDirect">;
-  sendGroup: UnarySend<"sendGroup">;
+  sendDirect: UnarySend<typeof SendDirectRequestSchema>;
+  sendGroup: UnarySend<typeof SendGroupRequestSchema>;
   deadlineMs: number;
   /** The largest encoded content the server takes, in bytes. */
   maxContentBytes: () => number;
   closed: AbortSignal;
 }
 
-type SendRequest<Case extends "sendDirect" | "sendGroup"> = Extract<RequestInit, { case: Case }>["value"];
-type UnarySend<Case extends "sendDirect" | "sendGroup"> = (
-  request: SendRequest<Case>,
-  options: CallExtras,
+type SendRequest =
+  | { case: "sendDirect"; value: MessageInitShape<typeof SendDirectRequestSchema> }
+  | { case: "sendGroup"; value: MessageInitShape<typeof SendGroupRequestSchema> };
+type UnarySend<Request extends typeof SendDirectRequestSchema | typeof SendGroupRequestSchema> = (
+  request: MessageInitShape<Request>,
+  options: { deadlineMs: number },
 ) => Promise<{ result?: SendResult | undefined }>;
 
 /**
@@ -71,26 +77,26 @@ export class Sends {
       clientMessageId,
       options,
     };
-    const request: Extract<RequestInit, { case: "sendDirect" | "sendGroup" }> =
+    const request: SendRequest =
       "recipientId" in target
         ? { case: "sendDirect", value: { recipientId: target.recipientId, ...common } }
         : { case: "sendGroup", value: { groupId: target.groupId, ...common } };
 
-    const deadline = Date.now() + deadlineMs;
+    const deadline = performance.now() + deadlineMs;
     let backoff: Backoff | undefined;
     while (true) {
       if (this.#options.closed.aborted) throw new ParlanceError(Status.CANCELLED, "the client was closed");
       try {
         const result = this.#options.streaming() ? await this.#overStream(request, deadline) : undefined;
         if (result !== undefined) return result;
-        const remainingMs = deadline - Date.now();
+        const remainingMs = deadline - performance.now();
         if (remainingMs > 0) return await this.#unary(request, remainingMs);
       } catch (error) {
         if (!(error instanceof ParlanceError) || !isTransient(error) || this.#options.closed.aborted)
           throw error;
         backoff ??= new Backoff();
         const waitMs = backoff.next(error.retryAfterMs);
-        if (Date.now() + waitMs >= deadline) throw error;
+        if (performance.now() + waitMs >= deadline) throw error;
         await sleep(waitMs, this.#options.closed);
         continue;
       }
@@ -113,17 +119,14 @@ export class Sends {
     );
   }
 
-  async #overStream(request: RequestInit, deadline: number): Promise<SendResult | undefined> {
-    const event = await this.#options.requests.ask(request, deadline);
+  async #overStream(request: SendRequest, deadline: number): Promise<SendResult | undefined> {
+    const event = await this.#options.ask?.(request, deadline);
     if (event === undefined || event.event.case === "sent")
       return event?.event.value as SendResult | undefined;
     throw new ParlanceError(Status.INTERNAL, `the server answered a send with ${event.event.case}`);
   }
 
-  async #unary(
-    request: Extract<RequestInit, { case: "sendDirect" | "sendGroup" }>,
-    deadlineMs: number,
-  ): Promise<SendResult> {
+  async #unary(request: SendRequest, deadlineMs: number): Promise<SendResult> {
     const { result } =
       request.case === "sendDirect"
         ? await this.#options.sendDirect(request.value, { deadlineMs })

@@ -9,27 +9,14 @@ import {
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Closed, Opened, OpenSchema, ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { errorOfCall, errorOfRpcStatus, ParlanceError, Status } from "./errors.ts";
+import type { EventStream, StreamHandler } from "./streams.ts";
 import { millis } from "./time.ts";
 import type { Connection } from "./transport.ts";
 
-/** How a session ended. */
-export interface SessionEnd {
-  /** What the server said with its last event, if it did. */
-  closed: Closed | undefined;
-  /** The status the stream ended with, unless it was OK. */
-  error: ParlanceError | undefined;
-  /** Whether it had been opened, and for how long, in milliseconds. */
-  openMs: number | undefined;
-}
-
 /** What a session tells its owner. After `onEnd` nothing comes any more. */
-export interface SessionHandler {
-  onOpened(opened: Opened): void;
-  /** The event is no reply and does not end the session. */
-  onEvent(event: ServerEvent): void;
+export interface SessionHandler extends StreamHandler {
   /** An answer to a request with a `request_id`. */
   onReply(event: ServerEvent): void;
-  onEnd(end: SessionEnd): void;
 }
 
 /** What a session needs. */
@@ -52,7 +39,7 @@ const probeTimeoutMs = 5_000;
  * It uses grpc-js without nice-grpc, whose iterators cost several promises per
  * received message.
  */
-export class Session {
+export class Session implements EventStream {
   readonly #connection: Connection;
   readonly #handler: SessionHandler;
   readonly #call: ClientDuplexStream<StreamRequest, StreamResponse>;
@@ -182,13 +169,10 @@ export class Session {
   }
 
   #onStatus(status: StatusObject): void {
-    if (status.code !== Status.OK) {
+    const code: number = status.code;
+    if (code !== Status.OK) {
       const details = status.metadata.get("grpc-status-details-bin")[0];
-      this.#error ??= errorOfCall(
-        status.code as number,
-        status.details,
-        details instanceof Buffer ? details : undefined,
-      );
+      this.#error ??= errorOfCall(code, status.details, details instanceof Buffer ? details : undefined);
     }
     this.#end();
   }

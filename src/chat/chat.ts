@@ -5,7 +5,9 @@ import type { Open } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { TokenVerifier } from "../auth/verifier.ts";
 import { type Bus, type BusMessage, EphemeralKind, subjects } from "../bus/bus.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { failPoint } from "../fail-points.ts";
 import type { Store } from "../store/store.ts";
+import { Admission } from "./admission.ts";
 import type { Caller } from "./caller.ts";
 import { createCatchUp } from "./catch-up.ts";
 import { Conversations } from "./conversations.ts";
@@ -63,6 +65,7 @@ export class Chat {
   readonly #tail: TailFollower;
   readonly #catchUp: (session: Session) => Promise<void>;
   readonly #wakeQueue = new WakeQueue();
+  readonly #admission: Admission;
   readonly #sweeper: NodeJS.Timeout;
   /** Ends what the store and the bus were asked to call. */
   readonly #letGo: () => void;
@@ -73,6 +76,7 @@ export class Chat {
     this.#bus = bus;
     this.#log = log;
     this.limits = limits;
+    this.#admission = new Admission(limits.maxNewSessionsPerSecond);
     const frame = keepFrames(createLogFramer(store.epoch, store.salt));
     const pages = new PageTokens(`${store.epoch}/${store.salt}`);
     const onMessage = (message: BusMessage) => this.#receive(message);
@@ -99,6 +103,7 @@ export class Chat {
 
     const publish = createPublisher(bus, frame);
     const stopPublishing = store.onAppended((event) => {
+      if (failPoint("publish")) return;
       publish(event);
       this.#tail.note(event.position);
     });
@@ -128,7 +133,8 @@ export class Chat {
    * `closeSession` in the end.
    *
    * @param kill ends the call when its reader does not take the end of the session
-   * @throws ChatError CURSOR_OF_ANOTHER_EPOCH, CURSOR_IN_FUTURE, SERVER_DRAINING, TOO_MANY_SESSIONS
+   * @throws ChatError CURSOR_OF_ANOTHER_EPOCH, CURSOR_IN_FUTURE, SERVER_DRAINING, TOO_MANY_SESSIONS,
+   *   TOO_MANY_NEW_SESSIONS
    */
   async openSession(
     caller: Caller,
@@ -263,12 +269,15 @@ export class Chat {
 
   #admit(): void {
     if (this.#draining) throw draining();
-    if (this.hub.sessions.size < this.limits.maxSessions) return;
-    const description = `this server takes at most ${this.limits.maxSessions} sessions`;
-    throw new ChatError(ErrorReason.TOO_MANY_SESSIONS, description, {
-      quota: { subject: "server", description },
-      retryAfterMs: 5_000,
-    });
+    const { maxSessions, maxNewSessionsPerSecond } = this.limits;
+    if (this.hub.sessions.size >= maxSessions) {
+      const description = `this server takes at most ${maxSessions} sessions`;
+      throw tooMany(ErrorReason.TOO_MANY_SESSIONS, description, 5_000);
+    }
+    const waitMs = this.#admission.enter();
+    if (waitMs === undefined) return;
+    const description = `this server opens at most ${maxNewSessionsPerSecond} sessions a second`;
+    throw tooMany(ErrorReason.TOO_MANY_NEW_SESSIONS, description, waitMs);
   }
 
   #sessionsOf(userId: string, deviceId: string | undefined): Session[] {
@@ -300,6 +309,7 @@ export class Chat {
 
   /** Does, once a second, what no event asks for. */
   #sweep(): void {
+    failPoint("event-loop");
     const now = Date.now();
     const monotonicNow = performance.now();
     for (const session of this.hub.sessions) {
@@ -315,4 +325,8 @@ export class Chat {
   #background(message: string, work: Promise<void>): void {
     work.catch((error) => this.#log.warn({ err: error }, message));
   }
+}
+
+function tooMany(reason: ErrorReason, description: string, retryAfterMs: number): ChatError {
+  return new ChatError(reason, description, { quota: { subject: "server", description }, retryAfterMs });
 }

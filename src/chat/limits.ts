@@ -12,6 +12,8 @@ export interface ChatLimits {
   maxInFlight: number;
   /** The most sessions of this node. */
   maxSessions: number;
+  /** The most sessions opened per second, and at once; 0 for no limit. */
+  maxNewSessionsPerSecond: number;
   /** How often a silent client should ping, in milliseconds. */
   pingIntervalMs: number;
   /** The most bytes of events that wait for one session. */
@@ -32,6 +34,7 @@ export const defaultLimits: ChatLimits = {
   maxGroupMembers: 10_000,
   maxInFlight: 256,
   maxSessions: 50_000,
+  maxNewSessionsPerSecond: 500,
   pingIntervalMs: 20_000,
   outboxMaxBytes: 262_144,
   replayLimit: 1_000,

@@ -17,6 +17,16 @@ interface Watch {
   readonly unsubscribe: () => void;
 }
 
+/** When a user's last session went. */
+interface Going {
+  /** On the monotonic clock: nobody is shown online for longer because the clock was set back. */
+  monotonicMs: number;
+  /** In milliseconds since 1970. */
+  timeMs: number;
+}
+
+/** How long a user may be gone without anyone being told. */
+const graceMs = 1_000;
 const none: ReadonlySet<Session> = new Set();
 
 /**
@@ -32,8 +42,8 @@ export class Presences {
   readonly #watches = new Map<string, Watch>();
   /** Users who were told to be online. */
   readonly #online = new Set<string>();
-  /** Users whose last session went since the sweep before the last, with when it went. */
-  readonly #gone = new Map<string, number>();
+  /** Users whose last session went since the sweep before the last. */
+  readonly #gone = new Map<string, Going>();
   /** Users whose last activity the store does not know yet. */
   #lastActive = new Map<string, number>();
 
@@ -101,16 +111,16 @@ export class Presences {
 
   /** Notes that a user's last session went. */
   went(userId: string): void {
-    const now = Date.now();
-    this.#gone.set(userId, now);
-    this.#lastActive.set(userId, now);
+    const timeMs = Date.now();
+    this.#gone.set(userId, { monotonicMs: performance.now(), timeMs });
+    this.#lastActive.set(userId, timeMs);
   }
 
   /** Tells who went at least a second ago, and keeps when users were last active. Called every second. */
   async sweep(): Promise<void> {
-    const before = Date.now() - 1_000;
-    for (const [userId, timeMs] of this.#gone) {
-      if (timeMs > before) continue;
+    const before = performance.now() - graceMs;
+    for (const [userId, { monotonicMs, timeMs }] of this.#gone) {
+      if (monotonicMs > before) continue;
       this.#gone.delete(userId);
       this.#online.delete(userId);
       this.#publish(userId, new Map([[userId, timeMs]]));

@@ -4,6 +4,7 @@ import type { SendDirectRequest, SendGroupRequest } from "../../gen/parlance/cha
 import { type Content, ContentSchema } from "../../gen/parlance/chat/v1/content_pb.js";
 import { type SendResult, SendResultSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { waitingFailPoint } from "../fail-points.ts";
 import type { Draft, Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import {
@@ -30,6 +31,8 @@ export interface Sends {
 export function createSends(store: Store, maxContentBytes: number): Sends {
   async function send(draft: Draft): Promise<SendResult> {
     const appended = await store.append(draft);
+    const held = waitingFailPoint("send.before-answer");
+    if (held !== undefined) await held;
     return create(SendResultSchema, {
       messageId: messageIdOf(appended.acceptTimeMs, store.salt, appended.position),
       conversationId: draft.conversationId,

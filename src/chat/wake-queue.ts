@@ -1,3 +1,5 @@
+import { failPoint } from "../fail-points.ts";
+
 /** Something whose reader waits to be woken. */
 interface Sleeper {
   wake(): void;
@@ -18,6 +20,7 @@ export class WakeQueue {
   }
 
   #wakeAll(): void {
+    failPoint("wake.before-readers");
     const sleepers = this.#sleepers;
     this.#sleepers = [];
     for (const sleeper of sleepers) sleeper.wake();

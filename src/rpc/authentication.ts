@@ -6,7 +6,7 @@ import { ChatError, ErrorReason } from "../errors.ts";
 /** Names the device of a caller whose token is the host's own. */
 const deviceKey = "parlance-device";
 const maxTokenLength = 8_192;
-/** As the rule of `Device.device_id`, for what can be sent in metadata: ASCII. */
+/** As the rule of `Device.device_id`, for what can be sent in metadata: ASCII, without the comma. */
 const deviceIdPattern = /^[!-~]([ -~]{0,126}[!-~])?$/;
 
 /**
@@ -33,17 +33,25 @@ export function authenticate(metadata: Metadata, logins: Logins): Caller | Promi
   if (deviceId !== undefined && !deviceIdPattern.test(deviceId)) {
     throw new ChatError(
       ErrorReason.INVALID_METADATA,
-      `the metadata ${deviceKey} must be 1 to 128 ASCII characters`,
+      `the metadata ${deviceKey} must be 1 to 128 ASCII characters, spaces not at the ends`,
     );
   }
   return logins.resolve(authorization.slice(7), deviceId);
 }
 
-/** Returns a value that may be given once. @throws ChatError INVALID_METADATA */
+/**
+ * Returns a value that may be given once. Repeats arrive as one value with
+ * commas between them (RFC 9110 section 5.3), so no value may have one.
+ *
+ * @throws ChatError INVALID_METADATA
+ */
 function single(metadata: Metadata, key: string): string | undefined {
-  const values = metadata.getAll(key);
-  if (values.length > 1)
-    throw new ChatError(ErrorReason.INVALID_METADATA, `the metadata ${key} is given more than once`);
-  const value = values[0];
-  return typeof value === "string" ? value : undefined;
+  const value = metadata.get(key);
+  if (typeof value !== "string") return undefined;
+  if (value.includes(","))
+    throw new ChatError(
+      ErrorReason.INVALID_METADATA,
+      `the metadata ${key} is given more than once, or has a comma`,
+    );
+  return value;
 }

@@ -9,6 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { type Status as RpcStatus, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { createDeadlines, deadlineExceeded } from "./deadlines.ts";
 import { statusDetailsKey } from "./error-details.ts";
 import { toStatus } from "./errors.ts";
 
@@ -79,42 +80,6 @@ export function createCallHandles({
       return calls.size;
     },
     get: (id) => calls.get(id),
-  };
-}
-
-/**
- * Lets every call take equally long. They are due in the order in which they
- * came, so one timer for the oldest does for all.
- */
-function createDeadlines<Call>(deadlineMs: number, expire: (call: Call) => void) {
-  const dueMs = new Map<Call, number>();
-  let timer: NodeJS.Timeout | undefined;
-
-  function arm(delayMs: number): void {
-    timer = setTimeout(check, delayMs).unref();
-  }
-
-  function check(): void {
-    timer = undefined;
-    const nowMs = performance.now();
-    for (const [call, due] of dueMs) {
-      if (due > nowMs) {
-        arm(due - nowMs);
-        return;
-      }
-      dueMs.delete(call);
-      expire(call);
-    }
-  }
-
-  return {
-    add(call: Call): void {
-      dueMs.set(call, performance.now() + deadlineMs);
-      if (timer === undefined) arm(deadlineMs);
-    },
-    delete(call: Call): void {
-      dueMs.delete(call);
-    },
   };
 }
 
@@ -224,10 +189,6 @@ class HandledCall extends ServerInterceptingCall implements CallHandle {
   }
 }
 
-const deadlineExceeded = refusal(
-  ErrorReason.DEADLINE_TOO_LONG,
-  "the call did not finish within its deadline",
-);
 const badTimeout = refusal(ErrorReason.INVALID_METADATA, "the metadata grpc-timeout is malformed");
 const badCompression = refusal(
   ErrorReason.UNDECODABLE_REQUEST,

@@ -4,6 +4,7 @@ import type { Caller } from "../chat/caller.ts";
 import type { Logger } from "../chat/logger.ts";
 import type { Logins } from "../chat/logins.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { waitingFailPoint } from "../fail-points.ts";
 import { authenticate } from "./authentication.ts";
 import { Undecodable } from "./definition.ts";
 import { codeName, toServerError } from "./errors.ts";
@@ -103,6 +104,8 @@ function wrapped<Method extends DescMethod>(
   return async (request: MessageShape<Method["input"]>, context: CallContext) => {
     const call = new Call(path, context, log);
     try {
+      const held = waitingFailPoint("handler");
+      if (held !== undefined) await held;
       const response = await run(request, context, call);
       call.succeed();
       return response;

@@ -59,6 +59,7 @@ export const statusOf: Readonly<Record<ErrorReason, Status>> = {
   [ErrorReason.TOO_MANY_SESSIONS]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.REQUEST_TOO_LARGE]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.INVALID_METADATA]: Status.INVALID_ARGUMENT,
+  [ErrorReason.TOO_MANY_NEW_SESSIONS]: Status.RESOURCE_EXHAUSTED,
 };
 
 /** Is told of each error that leaves as INTERNAL, to log it whole under the id that its caller got. */

@@ -2,13 +2,15 @@ import type { ChannelOptions } from "@grpc/grpc-js";
 
 /** What keeps a gRPC server safe from careless and hostile peers. grpc-js by itself sets none of these limits. */
 export interface GrpcServerSettings {
+  /** Connections at a time. Further ones are closed as soon as they come. Default 50,000. */
+  maxConnections?: number;
   /** Calls at a time per connection. More wait at the client. Default 100. */
   maxConcurrentStreams?: number;
   /** The largest request in bytes, compressed or not: what one call can make the server hold. Default 131,072. */
   maxReceiveMessageLength?: number;
-  /** How often each connection is pinged, in milliseconds. Default 10,000: with the timeout, a cut cable shows within 15 s. */
+  /** How long after the last answer each connection is pinged again, in milliseconds. Default 8,000: with the timeout, a cut cable shows within 15 s. */
   keepaliveTimeMs?: number;
-  /** How long a ping may stay unanswered before the connection is closed, in milliseconds. Default 5,000. */
+  /** How long a ping may stay unanswered before the connection is closed, in milliseconds. Default 4,000. */
   keepaliveTimeoutMs?: number;
   /** How long a connection may have no call, in milliseconds, so that silent ones go away. Default 300,000. */
   maxConnectionIdleMs?: number;
@@ -23,8 +25,8 @@ export function grpcServerOptions(settings: GrpcServerSettings = {}): ChannelOpt
   return {
     "grpc.max_concurrent_streams": settings.maxConcurrentStreams ?? 100,
     "grpc.max_receive_message_length": settings.maxReceiveMessageLength ?? 131_072,
-    "grpc.keepalive_time_ms": settings.keepaliveTimeMs ?? 10_000,
-    "grpc.keepalive_timeout_ms": settings.keepaliveTimeoutMs ?? 5_000,
+    "grpc.keepalive_time_ms": settings.keepaliveTimeMs ?? 8_000,
+    "grpc.keepalive_timeout_ms": settings.keepaliveTimeoutMs ?? 4_000,
     "grpc.max_connection_idle_ms": settings.maxConnectionIdleMs ?? 300_000,
     "grpc.max_connection_age_ms": settings.maxConnectionAgeMs ?? 3_600_000,
     "grpc.max_connection_age_grace_ms": settings.maxConnectionAgeGraceMs ?? 60_000,

@@ -2,8 +2,10 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { createServer, type Server } from "nice-grpc";
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
 import type { CallHandles } from "./call-handles.ts";
+import { guardConnections } from "./connection-guard.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
 import { createHealth } from "./health.ts";
+import { preparingServers } from "./http2-servers.ts";
 import { createReflection } from "./reflection.ts";
 import { chatServices, type MountableService } from "./services.ts";
 
@@ -31,8 +33,8 @@ export interface GrpcServer {
 
 /** Starts a server with the services, health and, if wanted, reflection. It is NOT_SERVING until told otherwise. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
-  const { host, tls, services, handles } = options;
-  const server = createServer({ ...grpcServerOptions(options.limits), interceptors: [handles.interceptor] });
+  const { host, tls, services, handles, limits } = options;
+  const server = createServer({ ...grpcServerOptions(limits), interceptors: [handles.interceptor] });
   for (const service of services) service.mount(server);
   const health = createHealth(services.map(({ name }) => name));
   server.add(health.definition, health.implementation);
@@ -44,7 +46,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const credentials = tls
     ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
     : ServerCredentials.createInsecure();
-  const port = await server.listen(`${host.includes(":") ? `[${host}]` : host}:${options.port}`, credentials);
+  const address = `${host.includes(":") ? `[${host}]` : host}:${options.port}`;
+  const port = await preparingServers(
+    (http2Server) => guardConnections(http2Server, limits.maxConnections ?? 50_000),
+    () => server.listen(address, credentials),
+  );
 
   return {
     port,

@@ -3,6 +3,7 @@ import type { Caller } from "../chat/caller.ts";
 import { type EventInit, encodeEvent } from "../chat/frames.ts";
 import type { Session } from "../chat/session.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { waitingFailPoint } from "../fail-points.ts";
 import { checkRequest } from "./calls.ts";
 import { toStatus } from "./errors.ts";
 import type { ServiceParts } from "./services.ts";
@@ -63,6 +64,8 @@ function begin(request: StreamRequest, receiving: Receiving): void {
 async function carryOut(message: StreamRequest, receiving: Receiving): Promise<EventInit | undefined> {
   const { session, caller, parts } = receiving;
   const { chat, validator } = parts;
+  const held = waitingFailPoint("handler");
+  if (held !== undefined) await held;
   checkRequest(validator, StreamRequestSchema, message);
   const { request, requestId } = message;
   const done: EventInit | undefined = requestId === "" ? undefined : { case: "done", value: {} };

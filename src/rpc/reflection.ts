@@ -26,8 +26,10 @@ type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema
 
 /** One version of the reflection service: what to give to nice-grpc's `add`. */
 export interface Reflection {
+  /** As generated. */
+  service: DescService;
   definition: Definition;
-  implementation: ServiceImplementation<Definition>;
+  implementation: ServiceImplementation<Definition> & Record<string, unknown>;
 }
 
 /**
@@ -52,7 +54,7 @@ export function createReflection(
   ]);
   const names = [...new Set(listed.map((service) => service.typeName))].sort();
 
-  const implementation: ServiceImplementation<Definition> = {
+  const implementation: Reflection["implementation"] = {
     async *serverReflectionInfo(requests) {
       const sent = new Set<DescFile>();
       for await (const request of requests) {
@@ -68,8 +70,8 @@ export function createReflection(
   const { path } = toDefinition(ServerReflectionV1Alpha).serverReflectionInfo;
   const v1alpha: Definition = { serverReflectionInfo: { ...v1.serverReflectionInfo, path } };
   return [
-    { definition: v1, implementation },
-    { definition: v1alpha, implementation },
+    { service: ServerReflection, definition: v1, implementation },
+    { service: ServerReflectionV1Alpha, definition: v1alpha, implementation },
   ];
 }
 

@@ -23,10 +23,14 @@ export const chatServices = [
   PresenceService,
 ] as const;
 
-/** A service as nice-grpc's `server.add` takes it. */
+/** A service with its implementation, for nice-grpc's `server.add` and for the Connect edge. */
 export interface MountableService {
   /** Such as `parlance.chat.v1.ChatService`. */
   name: string;
+  /** As generated. */
+  service: DescService;
+  /** What nice-grpc calls: a function per method, by its local name. */
+  implementation: Record<string, unknown>;
   /** Adds it to a server. */
   mount: (server: Pick<Server, "add">) => void;
 }
@@ -37,7 +41,7 @@ export interface ServiceParts {
   validator: RequestValidator;
   log: Logger;
   /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
-  handles?: CallHandles | undefined;
+  handles?: Pick<CallHandles, "get"> | undefined;
 }
 
 /** Makes the services of the contract from the chat. */
@@ -73,6 +77,8 @@ function unaryCalls<Service extends DescService>(
 function mountable(service: DescService, implementation: Record<string, unknown>): MountableService {
   return {
     name: service.typeName,
+    service,
+    implementation,
     mount: (server) => server.add(toDefinition(service), implementation as never),
   };
 }

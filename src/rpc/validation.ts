@@ -88,7 +88,7 @@ function describe({ ruleId, message, field }: Violation): string {
     : "must not contain control or bidirectional formatting characters, nor begin or end with white space";
 }
 
-/** In RE2 `\s` is ASCII white space only. The schema has it within brackets alone. */
-function toEcma(pattern: string): string {
+/** Writes a pattern of the schema as JavaScript does. In RE2 `\s` is ASCII white space only. The schema has it within brackets alone. */
+export function toEcma(pattern: string): string {
   return pattern.replaceAll("\\s", "\\t\\n\\f\\r ");
 }

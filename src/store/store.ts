@@ -19,6 +19,8 @@
  */
 
 /** The kinds of log events. The numbers are stored; never reuse one. */
+import type { ChatError } from "../errors.ts";
+
 export const EventKind = {
   /** The body is an encoded `ChatMessage`. */
   MESSAGE: 1,
@@ -383,6 +385,23 @@ export interface Store {
   /** Returns when users were last active; those never seen are left out. */
   getLastActive(userIds: readonly string[]): Promise<Map<string, number>>;
 
+  // Its own state
+
+  /**
+   * Registers what to call when writes failed because the store cannot write,
+   * as on a full disk, rather than because they were refused: once for those
+   * that failed together. Must not throw.
+   *
+   * @returns what ends it
+   */
+  onWriteFailed(listener: (error: ChatError) => void): () => void;
+  /**
+   * Tries whether the store can write: puts something of the size of a large
+   * message on stable storage and takes it away again.
+   *
+   * @throws ChatError STORAGE_FULL, STORE_UNAVAILABLE when it cannot
+   */
+  probe(): Promise<void>;
   /** Waits for what is under way and closes. Later calls reject. */
   close(): Promise<void>;
 }

@@ -89,6 +89,7 @@ export async function callRaw(
 export const FrameType = {
   DATA: 0,
   HEADERS: 1,
+  PRIORITY: 2,
   RST_STREAM: 3,
   SETTINGS: 4,
   PING: 6,
@@ -133,12 +134,17 @@ export class FramePeer {
   }
 
   send(type: number, flags: number, streamId: number, payload: Uint8Array): void {
-    const head = Buffer.alloc(9);
-    head.writeUIntBE(payload.length, 0, 3);
-    head[3] = type;
-    head[4] = flags;
-    head.writeUInt32BE(streamId, 5);
-    if (!this.#socket.destroyed) this.#socket.write(Buffer.concat([head, payload]));
+    this.write(frameBytes(type, flags, streamId, payload));
+  }
+
+  /** Sends bytes that need not be frames. */
+  write(bytes: Uint8Array): void {
+    if (!this.#socket.destroyed) this.#socket.write(bytes);
+  }
+
+  /** Says that no more comes. */
+  end(): void {
+    this.#socket.end();
   }
 
   /** Makes a call with one empty message. Headers are sent as they are, in this order, repeats and all. */
@@ -167,6 +173,22 @@ export class FramePeer {
       this.#rest = this.#rest.subarray(9 + length);
     }
   }
+}
+
+/** Encodes a frame (RFC 9113 section 4.1), which may lie about its length. */
+export function frameBytes(
+  type: number,
+  flags: number,
+  streamId: number,
+  payload: Uint8Array,
+  length = payload.length,
+): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(streamId, 5);
+  return Buffer.concat([head, payload]);
 }
 
 /** Encodes headers as literals, without Huffman coding and without the dynamic table (RFC 7541 section 6.2.2). */

@@ -74,47 +74,52 @@ describe("ids", () => {
     "with an RTL mark": "bob\u200f",
   };
 
-  test.each(Object.entries(wrong))("an id %s is refused, and the refusal names the field", async (_, id) => {
-    const content = text("hi");
-    const before = await lastSeqWith("bob");
-    expect(await failureOf((o) => alice.chat.sendDirect({ recipientId: id, content }, o))).toMatchObject(
-      invalid("recipient_id"),
-    );
-    expect(await failureOf((o) => alice.chat.sendGroup({ groupId: id, content }, o))).toMatchObject(
-      invalid("group_id"),
-    );
-    expect(await failureOf((o) => alice.groups.getGroup({ groupId: id }, o))).toMatchObject(
-      invalid("group_id"),
-    );
-    expect(
-      await failureOf((o) => alice.groups.createGroup({ name: "ids", memberIds: ["ok", id] }, o)),
-    ).toMatchObject(invalid("member_ids[1]"));
-    expect(await failureOf((o) => alice.presence.getPresence({ userIds: [id] }, o))).toMatchObject(
-      invalid("user_ids[0]"),
-    );
-    expect(
-      await failureOf((o) => alice.messages.listMessages({ target: { case: "recipientId", value: id } }, o)),
-    ).toMatchObject(invalid("recipient_id"));
-    expect(
-      await failureOf((o) =>
-        alice.chat.sendDirect({ recipientId: "bob", content, options: { mentionUserIds: [id] } }, o),
-      ),
-    ).toMatchObject(invalid("options.mention_user_ids[0]"));
-    expect(
-      await failureOf((o) => server.as({}).chat.login({ credential: { case: "devUserId", value: id } }, o)),
-    ).toMatchObject(invalid("dev_user_id"));
-    if (id !== "") {
-      expect(await failureOf((o) => alice.groups.createGroup({ groupId: id }, o))).toMatchObject(
+  test.each(Object.entries(wrong))(
+    "B32: an id %s is refused, and the refusal names the field",
+    async (_, id) => {
+      const content = text("hi");
+      const before = await lastSeqWith("bob");
+      expect(await failureOf((o) => alice.chat.sendDirect({ recipientId: id, content }, o))).toMatchObject(
+        invalid("recipient_id"),
+      );
+      expect(await failureOf((o) => alice.chat.sendGroup({ groupId: id, content }, o))).toMatchObject(
         invalid("group_id"),
       );
-      const device = { deviceId: id };
-      const credential = { case: "devUserId", value: "alice" } as const;
-      expect(await failureOf((o) => server.as({}).chat.login({ credential, device }, o))).toMatchObject(
-        invalid("device.device_id"),
+      expect(await failureOf((o) => alice.groups.getGroup({ groupId: id }, o))).toMatchObject(
+        invalid("group_id"),
       );
-    }
-    expect(await lastSeqWith("bob")).toBe(before);
-  });
+      expect(
+        await failureOf((o) => alice.groups.createGroup({ name: "ids", memberIds: ["ok", id] }, o)),
+      ).toMatchObject(invalid("member_ids[1]"));
+      expect(await failureOf((o) => alice.presence.getPresence({ userIds: [id] }, o))).toMatchObject(
+        invalid("user_ids[0]"),
+      );
+      expect(
+        await failureOf((o) =>
+          alice.messages.listMessages({ target: { case: "recipientId", value: id } }, o),
+        ),
+      ).toMatchObject(invalid("recipient_id"));
+      expect(
+        await failureOf((o) =>
+          alice.chat.sendDirect({ recipientId: "bob", content, options: { mentionUserIds: [id] } }, o),
+        ),
+      ).toMatchObject(invalid("options.mention_user_ids[0]"));
+      expect(
+        await failureOf((o) => server.as({}).chat.login({ credential: { case: "devUserId", value: id } }, o)),
+      ).toMatchObject(invalid("dev_user_id"));
+      if (id !== "") {
+        expect(await failureOf((o) => alice.groups.createGroup({ groupId: id }, o))).toMatchObject(
+          invalid("group_id"),
+        );
+        const device = { deviceId: id };
+        const credential = { case: "devUserId", value: "alice" } as const;
+        expect(await failureOf((o) => server.as({}).chat.login({ credential, device }, o))).toMatchObject(
+          invalid("device.device_id"),
+        );
+      }
+      expect(await lastSeqWith("bob")).toBe(before);
+    },
+  );
 
   test.each([
     "../../etc/passwd",
@@ -131,7 +136,7 @@ describe("ids", () => {
     "世".repeat(42),
     "👩‍👩‍👧",
     "01890A5D-AC96-774B-BCCE-B302099A8057",
-  ])("the id %s is as good as any and stays what it is", async (id) => {
+  ])("B32: the id %s is as good as any and stays what it is", async (id) => {
     const user = await server.login(id);
     expect(user.userId).toBe(id);
     const { result } = await alice.chat.sendDirect({ recipientId: id, content: text("for you") });
@@ -148,7 +153,7 @@ describe("ids", () => {
     expect(members.map(({ userId }) => userId).sort()).toEqual([id, "alice"].sort());
   });
 
-  test("ids that differ in nothing but case, or only look alike, are different users", async () => {
+  test("B32: ids that differ in nothing but case, or only look alike, are different users", async () => {
     const ids = [
       "01890a5d-ac96-774b-bcce-b302099a8abc",
       "01890A5D-AC96-774B-BCCE-B302099A8ABC",
@@ -170,7 +175,7 @@ describe("ids", () => {
     }
   });
 
-  test("a user id with the separators of conversation ids is not mistaken for two users", async () => {
+  test("B32: a user id with the separators of conversation ids is not mistaken for two users", async () => {
     await alice.chat.sendDirect({ recipientId: "x:y", content: text("one") });
     const [x, both] = await Promise.all([server.login("alice:x"), server.login("y")]);
     const conversationId = "d:alice:x:y";
@@ -185,7 +190,7 @@ describe("ids", () => {
 });
 
 describe("content", () => {
-  test("a message of 1 MB is refused before it is read, whatever it is, and the server goes on", async () => {
+  test("B3: a message of 1 MB is refused before it is read, whatever it is, and the server goes on", async () => {
     const before = await lastSeqWith("bob");
     const content = text("x".repeat(1_000_000));
     const failure = await failureOf((o) => alice.chat.sendDirect({ recipientId: "bob", content }, o));
@@ -214,7 +219,7 @@ describe("content", () => {
     expect(await lastSeqWith("large")).toBe(1n);
   });
 
-  test("text may have 16,384 bytes, whatever the number of characters, and no more", async () => {
+  test("B33: text may have 16,384 bytes, whatever the number of characters, and no more", async () => {
     const send = (body: string) => ({ recipientId: "long", content: text(body) });
     const full = ["a".repeat(16_384), "👋".repeat(4_096), `${"世".repeat(5_461)}a`];
     for (const body of full) {
@@ -235,7 +240,7 @@ describe("content", () => {
     );
   });
 
-  test("an empty request, empty content and empty text are refused", async () => {
+  test("B38: an empty request, empty content and empty text are refused", async () => {
     expect(await failureOf((o) => alice.chat.sendDirect({}, o))).toMatchObject({
       ...invalid("recipient_id"),
       violations: expect.arrayContaining([expect.objectContaining({ field: "content" })]),
@@ -268,7 +273,7 @@ describe("content", () => {
     ["with JSON", '"}\n{"level":"fatal","msg":"forged"}'],
     ["of noncharacters", "\uffff\ufffe\u{10ffff}"],
     ["of combining marks", `Z${"\u0351".repeat(500)}`],
-  ])("text %s comes back byte for byte", async (_, body) => {
+  ])("B33: text %s comes back byte for byte", async (_, body) => {
     const carol = await server.login("carol");
     const stream = carol.stream();
     await stream.open({ replayLimit: 0 });
@@ -294,7 +299,7 @@ describe("content", () => {
     ["no format", {}, "format"],
     ["a negative start", { start: -1, format: { case: "style", value: TextStyle.BOLD } }, "start"],
     ["no length", { length: 0, format: { case: "style", value: TextStyle.BOLD } }, "length"],
-  ])("an entity with %s is refused", async (_, entity, field) => {
+  ])("B45: an entity with %s is refused", async (_, entity, field) => {
     const value = { body: "click", entities: [{ start: 0, length: 5, ...entity }] };
     expect(
       await failureOf((o) =>
@@ -304,7 +309,7 @@ describe("content", () => {
     expect(await lastSeqWith("linked")).toBe(0n);
   });
 
-  test("more than 256 entities are refused", async () => {
+  test("B29: more than 256 entities are refused", async () => {
     const entities = Array.from({ length: 257 }, () => ({
       length: 1,
       format: { case: "style" as const, value: TextStyle.BOLD },
@@ -362,7 +367,7 @@ describe("options", () => {
     );
   });
 
-  test("mentions of more than 100 users, or of one twice, are refused", async () => {
+  test("B29: mentions of more than 100 users, or of one twice, are refused", async () => {
     const many = Array.from({ length: 101 }, (_, i) => `u${i}`);
     for (const mentionUserIds of [many, ["x", "x"]]) {
       expect(await failureOf((o) => alice.chat.sendDirect(send({ mentionUserIds }), o))).toMatchObject(
@@ -413,7 +418,7 @@ describe("sends", () => {
     expect(await lastSeqWith("alice")).toBe(0n);
   });
 
-  test("a client_message_id stands for one message: other content or another conversation is refused", async () => {
+  test("B34: a client_message_id stands for one message: other content or another conversation is refused", async () => {
     const first = { recipientId: "once", content: text("first"), clientMessageId: "id\n\0 of mine" };
     const { result } = await alice.chat.sendDirect(first);
     await createGroup("once");
@@ -446,7 +451,7 @@ describe("sends", () => {
     expect(again.result).toEqual({ ...result, duplicate: true });
   });
 
-  test("another sender's client_message_id is theirs alone", async () => {
+  test("B34: another sender's client_message_id is theirs alone", async () => {
     const clientMessageId = "shared";
     const [one, other] = await Promise.all([
       alice.chat.sendDirect({ recipientId: "carol", content: text("a"), clientMessageId }),
@@ -537,7 +542,7 @@ describe("groups", () => {
       );
   });
 
-  test("501 users cannot be added or removed at once, 500 with repeats are added once each", async () => {
+  test("B29: 501 users cannot be added or removed at once, 500 with repeats are added once each", async () => {
     await createGroup("many");
     const before = await stateOf("many");
     const userIds = Array.from({ length: 501 }, (_, i) => `user-${i}`);
@@ -671,7 +676,7 @@ describe("groups", () => {
     expect(await stateOf("unmasked")).toEqual(before);
   });
 
-  test("unknown values of enums are refused", async () => {
+  test("B39: unknown values of enums are refused", async () => {
     await createGroup("enums", JoinPolicy.INVITE, ["bob"]);
     const before = await stateOf("enums");
     expect(
@@ -711,7 +716,18 @@ describe("groups", () => {
       expect(await failureOf((o) => alice.groups.createGroup(settings, o))).toMatchObject(invalid(field));
   });
 
-  test("a group name with a newline, JSON and ANSI escapes stays what it is", async () => {
+  test("B45: an id with markup or JSON stays what it is, in the log too, and makes no line of its own", async () => {
+    for (const id of ['"},{"level":"fatal","msg":"forged"}', "<script>alert(1)</script>", "%0a{}"]) {
+      const user = await server.login(id);
+      expect(user.userId).toBe(id);
+      const before = server.logs.length;
+      await user.conversations.listConversations({});
+      expect(server.logs.slice(before)).toMatchObject([{ level: "info", code: "OK", user: id }]);
+    }
+    expect(server.logs.filter(({ msg }) => msg === "forged")).toEqual([]);
+  });
+
+  test("B45: a group name with a newline, JSON and ANSI escapes stays what it is", async () => {
     const name = 'x\n{"level":"fatal"}\u001b[31m<script>';
     const { group } = await alice.groups.createGroup({ name });
     expect((await alice.groups.getGroup({ groupId: group?.groupId ?? "" })).group?.name).toBe(name);
@@ -723,7 +739,6 @@ describe("groups", () => {
     ["with negative nanoseconds", { seconds: 1_000n, nanos: -1 }],
     ["after the year 9999", { seconds: 253_402_300_800n }],
   ])("a mute until a time %s", (_, mutedUntilTime) => {
-    // Not yet: the first two are INTERNAL, the others are stored and sent to all members.
     test("is refused and mutes nobody", async () => {
       const { group } = await alice.groups.createGroup({ memberIds: ["bob"] });
       const groupId = group?.groupId ?? "";
@@ -747,13 +762,13 @@ describe("groups", () => {
 describe("lists", () => {
   type Lists = Record<string, (page: { pageSize?: number; pageToken?: string }) => Promise<Failure>>;
   const lists: Lists = {
-    ListMessages: (page) =>
+    listMessages: (page) =>
       failureOf((o) =>
         alice.messages.listMessages({ target: { case: "groupId", value: "listed" }, ...page }, o),
       ),
-    ListMembers: (page) => failureOf((o) => alice.groups.listMembers({ groupId: "listed", ...page }, o)),
-    ListMyGroups: (page) => failureOf((o) => alice.groups.listMyGroups(page, o)),
-    ListConversations: (page) => failureOf((o) => alice.conversations.listConversations(page, o)),
+    listMembers: (page) => failureOf((o) => alice.groups.listMembers({ groupId: "listed", ...page }, o)),
+    listMyGroups: (page) => failureOf((o) => alice.groups.listMyGroups(page, o)),
+    listConversations: (page) => failureOf((o) => alice.conversations.listConversations(page, o)),
   };
   const tokens: Record<string, string> = {};
 
@@ -769,10 +784,10 @@ describe("lists", () => {
       alice.groups.listMyGroups({ pageSize: 1 }),
       alice.conversations.listConversations({ pageSize: 1 }),
     ]);
-    tokens.ListMessages = messages.nextPageToken;
-    tokens.ListMembers = members.nextPageToken;
-    tokens.ListMyGroups = groups.nextPageToken;
-    tokens.ListConversations = conversations.nextPageToken;
+    tokens.listMessages = messages.nextPageToken;
+    tokens.listMembers = members.nextPageToken;
+    tokens.listMyGroups = groups.nextPageToken;
+    tokens.listConversations = conversations.nextPageToken;
   });
 
   test.each(Object.keys(lists))("%s refuses page sizes below 0 and above 1,000", async (name) => {
@@ -812,7 +827,7 @@ describe("lists", () => {
   );
 
   test("a token is good for its own user, its own conversation and its own bounds only", async () => {
-    const pageToken = tokens.ListMessages ?? "";
+    const pageToken = tokens.listMessages ?? "";
     const listed = { case: "groupId", value: "listed" } as const;
     const other = { case: "groupId", value: "listed-2" } as const;
     const { nextPageToken } = await alice.messages.listMessages({ target: listed, pageToken, pageSize: 1 });
@@ -826,13 +841,13 @@ describe("lists", () => {
     expect(
       await failureOf((o) => alice.messages.listMessages({ target: listed, pageToken, afterSeq: 1n }, o)),
     ).toMatchObject(wrong);
-    const list = tokens.ListConversations ?? "";
+    const list = tokens.listConversations ?? "";
     expect(
       await failureOf((o) => alice.conversations.listConversations({ pageToken: list, unreadOnly: true }, o)),
     ).toMatchObject(wrong);
   });
 
-  test("bounds of history may be as high as they like, and no lower than 0", async () => {
+  test("B35: bounds of history may be as high as they like, and no lower than 0", async () => {
     const target = { case: "groupId", value: "listed" } as const;
     const past = { seconds: -maxInt64 };
     const future = { seconds: maxInt64, nanos: maxInt32 };
@@ -889,7 +904,7 @@ describe("lists", () => {
       );
   });
 
-  test("presence is asked of 1 to 500 users", async () => {
+  test("B29: presence is asked of 1 to 500 users", async () => {
     const userIds = Array.from({ length: 501 }, (_, i) => `u${i}`);
     for (const ids of [[], userIds])
       expect(await failureOf((o) => alice.presence.getPresence({ userIds: ids }, o))).toMatchObject(
@@ -983,13 +998,16 @@ describe("bytes that are no request", () => {
     "of noise": Uint8Array.from({ length: 4_096 }, (_, i) => (i * 197 + 11) & 0xff),
   };
 
-  test.each(Object.entries(cases))("a request %s is refused and has no effect", async (_, bytes) => {
-    expect(await raw.unary(sendDirectPath, bytes)).toMatchObject(undecodable);
-    expect(await lastSeqWith("wired")).toBe(0n);
-  });
+  test.each(Object.entries(cases))(
+    "B11, B12, B26: a request %s is refused and has no effect",
+    async (_, bytes) => {
+      expect(await raw.unary(sendDirectPath, bytes)).toMatchObject(undecodable);
+      expect(await lastSeqWith("wired")).toBe(0n);
+    },
+  );
 
   test.each(Object.entries(cases))(
-    "a request %s on a stream is refused, and the stream goes on",
+    "B11, B12, B26: a request %s on a stream is refused, and the stream goes on",
     async (_, bytes) => {
       const stream = raw.stream();
       const asSendDirect = field(3, bytes);
@@ -1013,7 +1031,7 @@ describe("bytes that are no request", () => {
     },
   );
 
-  test("unknown fields are dropped: 20,000 of them do no harm and make no other message", async () => {
+  test("B27: unknown fields are dropped: 20,000 of them do no harm and make no other message", async () => {
     const send = { recipientId: "unknown", content: text("hi"), clientMessageId: "unknown fields" };
     const unknown = Buffer.concat(Array.from({ length: 20_000 }, () => Uint8Array.of(0xf8, 0x3f, 0x01)));
     const request = Buffer.concat([encode(SendDirectRequestSchema, send), unknown]);
@@ -1021,7 +1039,7 @@ describe("bytes that are no request", () => {
     expect((await alice.chat.sendDirect(send)).result?.duplicate).toBe(true);
   });
 
-  test("of a field given twice the last is checked and used, not the first", async () => {
+  test("B30: of a field given twice the last is checked and used, not the first", async () => {
     const first = encode(SendDirectRequestSchema, { recipientId: "first", content: text("hi") });
     const last = (recipientId: string) => field(1, Buffer.from(recipientId));
     expect(await raw.unary(sendDirectPath, Buffer.concat([first, last("last")]))).toBeUndefined();
@@ -1034,7 +1052,7 @@ describe("bytes that are no request", () => {
     );
   });
 
-  test("content of a kind the server does not know is no content", async () => {
+  test("B38: content of a kind the server does not know is no content", async () => {
     const request = Buffer.concat([field(1, Buffer.from("bob")), field(2, field(14, Buffer.from("poll")))]);
     expect(await raw.unary(sendDirectPath, request)).toMatchObject(invalid("content.kind"));
   });

@@ -58,7 +58,7 @@ async function endOf(stream: TestStream) {
 }
 
 describe("opening", () => {
-  test("a second open is refused, and the stream goes on as it was opened", async () => {
+  test("B37: a second open is refused, and the stream goes on as it was opened", async () => {
     const user = await someone("twice");
     const stream = user.stream();
     const opened = await stream.open();
@@ -87,7 +87,7 @@ describe("opening", () => {
     stream.cancel();
   });
 
-  test("with a cursor in the future, a negative one or none at all is refused, and nothing is skipped", async () => {
+  test("B35: with a cursor in the future, a negative one or none at all is refused, and nothing is skipped", async () => {
     const user = await someone("ahead");
     const probe = user.stream();
     const { cursor } = await probe.open();
@@ -147,7 +147,7 @@ describe("opening", () => {
     ["watch_presence", { case: "watchPresence", value: { userIds: ["bob"] } }, "done"],
     ["set_typing", { case: "setTyping", value: { target: { case: "recipientId", value: "bob" } } }, "done"],
     ["a refused mark_read", { case: "markRead", value: { conversationId: "g:none" } }, "refusal"],
-  ])("by %s opens with defaults and then does what it asks", async (name, request, answer) => {
+  ])("B37: by %s opens with defaults and then does what it asks", async (name, request, answer) => {
     const user = await someone(`opens by ${name}`);
     const stream = user.stream();
     stream.send(request as never, "first");
@@ -160,7 +160,7 @@ describe("opening", () => {
     stream.cancel();
   });
 
-  test("by a request that is refused as such does not open, and the next one may", async () => {
+  test("B37: by a request that is refused as such does not open, and the next one may", async () => {
     const user = await someone("stumbler");
     const stream = user.stream();
     stream.send({ case: undefined }, "nothing");
@@ -188,7 +188,7 @@ describe("a stream that is not opened in time", () => {
   });
   afterAll(() => impatient.close());
 
-  test("ends with STREAM_NOT_OPENED", async () => {
+  test("B37: ends with STREAM_NOT_OPENED", async () => {
     const user = await impatient.login("silent");
     const silence = new AbortController();
     async function* nothing() {
@@ -200,7 +200,7 @@ describe("a stream that is not opened in time", () => {
     expect(impatient.server.stats().sessions).toBe(0);
   });
 
-  test("ends so even if it sends one refused request after another", async () => {
+  test("B37: ends so even if it sends one refused request after another", async () => {
     const user = await impatient.login("noisy");
     const stream = user.stream();
     const noise = setInterval(() => stream.send({ case: undefined }, "noise"), 20);
@@ -213,7 +213,7 @@ describe("a stream that is not opened in time", () => {
 });
 
 describe("requests", () => {
-  test("that ask nothing, have a long id or break a rule are refused under their id, and the stream goes on", async () => {
+  test("B38: that ask nothing, have a long id or break a rule are refused under their id, and the stream goes on", async () => {
     const user = await someone("careless");
     const stream = user.stream();
     await stream.open();
@@ -255,7 +255,7 @@ describe("requests", () => {
   });
 
   // It is not read, so nobody knows its id. Better were a refusal, since who sends it again ends the next one too.
-  test("larger than 128 KiB end the stream", async () => {
+  test("B3: larger than 128 KiB end the stream", async () => {
     const user = await someone("heavy");
     const stream = user.stream();
     await stream.open();
@@ -280,7 +280,7 @@ describe("requests", () => {
     stream.cancel();
   });
 
-  test("watching 1,000 users is fine, and watching none ends it", async () => {
+  test("B29: watching 1,000 users is fine, and watching none ends it", async () => {
     const user = await someone("watcher");
     const stream = user.stream();
     await stream.open();
@@ -379,7 +379,7 @@ describe("acknowledging", () => {
     again.cancel();
   });
 
-  test("ahead of the log, in another epoch or nothing is refused, and nothing counts as acknowledged", async () => {
+  test("B35: ahead of the log, in another epoch or nothing is refused, and nothing counts as acknowledged", async () => {
     const { user, stream, cursors } = await reader("eager");
     const epoch = cursors[0]?.epoch ?? "";
     const ack = (cursor: object | undefined) => failureOf((o) => user.chat.ack(cursor ? { cursor } : {}, o));

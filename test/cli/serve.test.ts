@@ -3,7 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { connect, logIn } from "../support/connect.ts";
+import { eventually } from "../support/eventually.ts";
+import { makeDataDir, startServe } from "../support/serve-child.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 let server: TestServer;
@@ -40,6 +43,49 @@ test("a server whose data is in use says so in one line and ends", async () => {
   expect(stderr).toMatch(
     /^parlance: the service cannot start: the database .* is in use by another server; .*\n$/,
   );
+});
+
+test("a server tells on SIGUSR2 what it has open, whatever its log level", async () => {
+  const data = makeDataDir();
+  onTestFinished(data.remove);
+  const child = await startServe(data.path, ["--log-level", "silent"]);
+  onTestFinished(() => child.kill());
+  const statuses = () =>
+    child
+      .stderr()
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+
+  const [token] = await logIn(child.address, ["alice"]);
+  const alice = connect(child.address, token);
+  onTestFinished(alice.close);
+  const stream = alice.stream();
+  await stream.open();
+  child.signal("SIGUSR2");
+  await eventually(() => statuses().length === 1);
+  const positive = expect.toSatisfy((value: number) => value > 0);
+  expect(statuses()[0]).toMatchObject({
+    level: "info",
+    msg: "status",
+    sessions: 1,
+    users: 1,
+    groups: 0,
+    calls: 1,
+    rssBytes: positive,
+    heapUsedBytes: positive,
+    externalBytes: positive,
+    eventLoopDelayMs: expect.any(Number),
+    activeHandles: positive,
+  });
+
+  stream.cancel();
+  await eventually(() => {
+    child.signal("SIGUSR2");
+    return statuses().at(-1).sessions === 0;
+  });
+  child.signal("SIGTERM");
+  expect(await child.exited).toBe(0);
 });
 
 test("a server whose certificate cannot be read says so in one line and ends", async () => {

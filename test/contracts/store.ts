@@ -7,6 +7,7 @@ import { groupTests } from "./store-groups.ts";
 import { logTests } from "./store-log.ts";
 import { memberTests } from "./store-members.ts";
 import { missedTests } from "./store-missed.ts";
+import { stateTests } from "./store-state.ts";
 import { userTests } from "./store-users.ts";
 
 /** A store under test. */
@@ -34,5 +35,6 @@ export function storeContract(name: string, createStore: () => Promise<StoreUnde
     describe("catching up", () => missedTests(() => tested));
     describe("conversations", () => conversationTests(() => tested));
     describe("devices, sessions, users", () => userTests(() => tested));
+    describe("its own state", () => stateTests(() => tested));
   });
 }

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { ReceiptKind } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
 import { failureIn } from "../support/errors.ts";
+import { eventually } from "../support/eventually.ts";
 import { exitOf } from "../support/serve-child.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 import type { TestStream } from "../support/test-stream.ts";
@@ -43,9 +44,9 @@ async function watch(userId: string, userIds: string[]): Promise<TestStream> {
 }
 
 /** Starts a client process that keeps a stream open. */
-async function startClient(userId: string): Promise<ChildProcess> {
+async function startClient(userId: string, address = server.address): Promise<ChildProcess> {
   const path = fileURLToPath(new URL("presence-client.ts", import.meta.url));
-  const child = spawn(process.execPath, [path, server.address, userId], {
+  const child = spawn(process.execPath, [path, address, userId], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_OPTIONS: "" },
   });
@@ -105,6 +106,21 @@ test("the event that tells of a user's going says when they were last active", a
   expect(timestampMs(lastActiveTime as NonNullable<typeof lastActiveTime>)).toBeGreaterThanOrEqual(before);
 });
 
+test("a going is told though the clock was set back an hour meanwhile", async () => {
+  const watcher = await watch("clock-watcher", ["clock-user"]);
+  const { stream, user } = await come("clock-user");
+  const other = await server.login("clock-other");
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 3_600_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  stream.cancel();
+  await eventually(async () => {
+    const { presences } = await other.presence.getPresence({ userIds: [user.userId] });
+    return presences[0]?.online === false;
+  });
+  vi.useRealTimers();
+  await hears(watcher, "clock-user", [false, true, false]);
+});
+
 test("a user is online while any of their devices is, and each device's platform shows", async () => {
   const { stream: phone } = await come("many", "phone");
   const laptop = await server.login("many", "laptop");
@@ -145,6 +161,29 @@ test("a client process that is killed is soon offline", async () => {
   await hears(watcher, "killed", [false, true]);
   child.kill("SIGKILL");
   await hears(watcher, "killed", [false, true, false]);
+});
+
+test("a client that is held up for three seconds stays online", async () => {
+  const patient = await startTestServer({ keepaliveTimeMs: 500 });
+  onTestFinished(() => patient.close());
+  const client = await startClient("busy", patient.address);
+  const watching = (await patient.login("busy-watcher")).stream();
+  onTestFinished(() => watching.cancel());
+  await watching.open();
+  watching.send({ case: "watchPresence", value: { userIds: ["busy", "busy-fence"] } }, "watch");
+  await watching.next("done");
+
+  client.kill("SIGSTOP");
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  client.kill("SIGCONT");
+  // Whoever goes after the thaw is told of after whoever went before.
+  const fence = (await patient.login("busy-fence")).stream();
+  await fence.open();
+  fence.cancel();
+  await hears(watching, "busy-fence", [false, true, false]);
+  expect(told(watching, "busy")).toEqual([true]);
+  client.kill("SIGKILL");
+  await hears(watching, "busy", [true, false]);
 });
 
 test("a client process that is frozen is offline once it does not answer the server's pings", async () => {

@@ -17,7 +17,7 @@ export async function temporaryFolder(): Promise<{ path: string; remove: () => P
 
 /** Starts a server in this process. Settings are written as on the command line. */
 export function serve(dataDir: string, settings: Record<string, string> = {}): Promise<RunningServer> {
-  const options = { dataDir, port: "0", logLevel: "warn", drainGraceMs: "2000", ...settings };
+  const options = { dataDir, port: "0", http: "off", logLevel: "warn", drainGraceMs: "2000", ...settings };
   const config = loadConfig({ options, env: {} });
   return startServer(config, createLogger(config));
 }
@@ -48,7 +48,7 @@ export async function serveApart(dataDir: string): Promise<MortalServer> {
       const main = new URL("../../src/main.ts", import.meta.url).pathname;
       const started = spawn(
         process.execPath,
-        [main, "serve", "--port", String(port), "--data-dir", dataDir, "--log-level", "warn"],
+        [main, "serve", "--port", String(port), "--no-http", "--data-dir", dataDir, "--log-level", "warn"],
         { stdio: ["ignore", "pipe", "inherit"] },
       );
       child = started;

@@ -118,7 +118,16 @@ describe("sqlite", () => {
     const store = await createSqliteStore({ path });
     const other = new DatabaseSync(path);
     other.exec("BEGIN IMMEDIATE");
-    const error = await refused(store.append(toUser("a", "b")), ErrorReason.STORE_UNAVAILABLE);
+    const failures: unknown[] = [];
+    const stopListening = store.onWriteFailed((failure) => failures.push(failure));
+    const [error] = await Promise.all([
+      refused(store.append(toUser("a", "b")), ErrorReason.STORE_UNAVAILABLE),
+      refused(store.append(toUser("c", "d")), ErrorReason.STORE_UNAVAILABLE),
+    ]);
+    expect(failures).toEqual([error]);
+    stopListening();
+    await refused(store.probe(), ErrorReason.STORE_UNAVAILABLE);
+    expect(failures).toHaveLength(1);
     expect(error).toMatchObject({ details: { retryAfterMs: expect.any(Number) }, cause: expect.any(Error) });
     expect(await store.lastPosition()).toBe(0);
     other.exec("ROLLBACK");
@@ -140,8 +149,13 @@ describe("sqlite", () => {
       });
     }
     expect(await full.lastPosition()).toBe(0);
+    // 60 pages have room for no more than one probe.
+    await full.probe();
+    const filler = toUser("a", "b", { body: new Uint8Array(100_000) });
+    await full.append(filler);
+    await refused(full.probe(), ErrorReason.STORAGE_FULL);
     const small = toUser("a", "b0", { body: new Uint8Array(1) });
-    expect(await full.append(small)).toMatchObject({ seq: 1, position: 1 });
+    expect(await full.append(small)).toMatchObject({ seq: 1, position: 2 });
     expect(await full.readSeqs(small.conversationId, range())).toHaveLength(1);
     await full.close();
   });

@@ -2,7 +2,7 @@
 
 import { createServer, connect as dial, type Socket } from "node:net";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { createChannel } from "nice-grpc";
+import { type ChannelOptions, createChannel } from "nice-grpc";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import type { StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ChatMessage } from "../../gen/parlance/chat/v1/message_pb.js";
@@ -17,13 +17,14 @@ export interface Connection extends Clients {
 }
 
 /** Opens a connection; clients made elsewhere share one for the same address. */
-export function connect(address: string, token?: string): Connection {
+export function connect(address: string, token?: string, options: ChannelOptions = {}): Connection {
   const channel = createChannel(address, undefined, {
     "grpc.use_local_subchannel_pool": 1,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 200,
     // Shows a server that is gone at once.
     "grpc.enable_retries": 0,
+    ...options,
   });
   const metadata: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return {

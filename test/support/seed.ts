@@ -4,6 +4,7 @@
  */
 
 import { inject } from "vitest";
+import { createRandom } from "./random.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -22,13 +23,5 @@ export function seed(): number {
  * it.
  */
 export function randomFor(name: string): () => number {
-  let state = seed();
-  for (const unit of name) state = Math.imul(state ^ (unit.codePointAt(0) ?? 0), 0x01000193);
-  // Mulberry32: small, and good enough to choose moments and messages.
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x100000000;
-  };
+  return createRandom(seed(), name);
 }

@@ -30,12 +30,26 @@ export function makeDataDir(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Starts `serve` on a free port and waits until it listens. */
-export async function startServe(dataDir: string, args: string[] = []): Promise<ServeChild> {
+/** How to run a server's process. */
+export interface ServeOptions {
+  /** Options of node itself. */
+  nodeArgs?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  /** A command to run node with, such as `ip netns exec NAME`. It has to become node, not to start it. */
+  wrapper?: readonly string[];
+}
+
+/** Starts `serve`, on a free port unless `args` say otherwise, and waits until it listens. */
+export async function startServe(
+  dataDir: string,
+  args: readonly string[] = [],
+  { nodeArgs = [], env = {}, wrapper = [] }: ServeOptions = {},
+): Promise<ServeChild> {
+  const [command = "", ...rest] = [...wrapper, process.execPath, ...nodeArgs, main, "serve"];
   const child = spawn(
-    process.execPath,
-    [main, "serve", "--port", "0", "--data-dir", dataDir, "--log-level", "warn", ...args],
-    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "" } },
+    command,
+    [...rest, "--port", "0", "--http-port", "0", "--data-dir", dataDir, "--log-level", "warn", ...args],
+    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "", ...env } },
   );
   let stderr = "";
   child.stderr.on("data", (chunk) => {

@@ -25,8 +25,8 @@ export interface TestServer {
   logs: Record<string, unknown>[];
   /** Logs a user in, on a device, and returns clients that send the token. */
   login: (userId: string, deviceId?: string) => Promise<UserClients>;
-  /** Clients that send this metadata and nothing else. */
-  as: (metadata: Record<string, string>) => Clients;
+  /** Clients that send this metadata and nothing else, to the gRPC port or another address. */
+  as: (metadata: Record<string, string>, address?: string) => Clients;
   /** Closes the server and starts another on the same data and port. */
   restart: () => Promise<void>;
   close: () => Promise<void>;
@@ -40,6 +40,7 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
     ...loadConfig({ env: {} }),
     dataDir,
     port: 0,
+    httpPort: 0,
     drainGraceMs: 2_000,
     ...overrides,
   };
@@ -47,8 +48,8 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
   let server = await startServer(config, log);
   const channels: Channel[] = [];
 
-  function as(metadata: Record<string, string>): Clients {
-    const channel = createChannel(server.address, undefined, { "grpc.use_local_subchannel_pool": 1 });
+  function as(metadata: Record<string, string>, address = server.address): Clients {
+    const channel = createChannel(address, undefined, { "grpc.use_local_subchannel_pool": 1 });
     channels.push(channel);
     return clientsOf(channel, metadata);
   }

@@ -28,7 +28,7 @@ process.on("disconnect", () => {
 try {
   // Whoever measures should not measure the log.
   const config = loadConfig({
-    options: { dataDir, port: "0", logLevel: "warn", drainGraceMs: "1000" },
+    options: { dataDir, port: "0", http: "off", logLevel: "warn", drainGraceMs: "1000" },
     env: {},
   });
   const server = await startServer(config, createLogger(config));

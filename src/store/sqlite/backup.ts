@@ -1,6 +1,7 @@
 import { closeSync, cpSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { failPoint } from "../../fail-points.ts";
 import { openForReading } from "./database.ts";
 import { takeLock } from "./lock.ts";
 import { migrate, readIdentity, renewEpoch } from "./migrations.ts";
@@ -24,7 +25,7 @@ export function backupStore(path: string, target: string): StoreSummary {
   requireFile(path);
   if (existsSync(target)) throw new Error(`${target} exists already`);
   mkdirSync(dirname(target), { recursive: true });
-  const partial = `${target}.partial`;
+  const partial = partialOf(target);
   rmSync(partial, { force: true });
   const database = openForReading({ path });
   try {
@@ -55,7 +56,7 @@ export function restoreStore(
   mkdirSync(dirname(path), { recursive: true });
   const lock = takeLock(path);
   try {
-    const partial = `${path}.partial`;
+    const partial = partialOf(path);
     for (const end of ["", "-wal", "-shm"]) rmSync(partial + end, { force: true });
     cpSync(backup, partial);
     const database = new DatabaseSync(partial);
@@ -73,7 +74,14 @@ export function restoreStore(
     }
     const summary = summarize(partial);
     const previous = existsSync(path) ? `${path}.${nowMs}` : undefined;
-    if (previous !== undefined) moveStore(path, previous);
+    if (previous !== undefined) foldLog(path);
+    // The file first: without its log beside it, it would be a store that lacks its last commits.
+    for (const end of ["", "-wal", "-shm"]) {
+      if (!existsSync(path + end)) continue;
+      if (previous === undefined) rmSync(path + end);
+      else renameSync(path + end, previous + end);
+    }
+    failPoint("restore.before-publish");
     publish(partial, path);
     return { ...summary, previous };
   } finally {
@@ -102,9 +110,36 @@ function publish(partial: string, target: string): void {
   sync(dirname(target));
 }
 
-/** Moves a store aside with the files SQLite keeps beside it. */
-function moveStore(path: string, to: string): void {
-  for (const end of ["-wal", "-shm", ""]) if (existsSync(path + end)) renameSync(path + end, to + end);
+/** Has SQLite write what it keeps in a file beside the store into the store, if it can: it may be damaged. */
+function foldLog(path: string): void {
+  try {
+    const database = new DatabaseSync(path);
+    try {
+      database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      database.close();
+    }
+  } catch {
+    // Then that file is kept beside it.
+  }
+}
+
+/** The name of a file that is to become a store and is not yet complete. */
+function partialOf(path: string): string {
+  return `${path}.partial`;
+}
+
+/**
+ * Refuses to go on where a restore has put the former store aside and was cut
+ * off before the restored one took its place: a server would start an empty one.
+ *
+ * @throws Error that says what to do
+ */
+export function refuseCutOffRestore(path: string): void {
+  if (existsSync(path) || !existsSync(partialOf(path))) return;
+  throw new Error(
+    `the restore of ${path} did not finish; run \`parlance restore\` again, or delete ${partialOf(path)} to start with no data`,
+  );
 }
 
 function sync(path: string): void {

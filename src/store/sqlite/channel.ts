@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { ChatError } from "../../errors.ts";
 import type { Store } from "../store.ts";
 import { unavailable } from "./failures.ts";
 import type { Identity } from "./migrations.ts";
@@ -14,9 +15,16 @@ import {
   type WorkerData,
 } from "./wire.ts";
 
-/** The names of the store's methods that a worker runs. */
+/** What a worker runs: methods of the store, and one of its own. */
+interface Methods extends Store {
+  /** Takes away what `probe` wrote. */
+  endProbe(): Promise<void>;
+}
+
 type Method = Exclude<
-  { [N in keyof Store]: Store[N] extends (...args: never[]) => Promise<unknown> ? N : never }[keyof Store],
+  {
+    [N in keyof Methods]: Methods[N] extends (...args: never[]) => Promise<unknown> ? N : never;
+  }[keyof Methods],
   "close"
 >;
 
@@ -33,6 +41,8 @@ export interface ChannelOptions {
   maxBatch: number;
   /** Called with each result, in the order of calls, before its promise resolves with what is returned. */
   receive(call: Call, value: unknown): unknown;
+  /** Called when a batch failed because of the database or the worker, before the promises of its calls reject. */
+  onFailure?(error: ChatError): void;
   /** Called when the worker ended by itself; the next call starts another. */
   onCrash(error: unknown): void;
 }
@@ -94,7 +104,7 @@ export class WorkerChannel {
   }
 
   /** Runs a method in the worker. `size` is about how many bytes it carries. */
-  call<N extends Method>(name: N, args: Parameters<Store[N]>, size = 0): ReturnType<Store[N]> {
+  call<N extends Method>(name: N, args: Parameters<Methods[N]>, size = 0): ReturnType<Methods[N]> {
     const { promise, resolve, reject } = Promise.withResolvers<never>();
     const { maxWaiting, maxWaitingBytes } = this.#options;
     if (this.#closing) {
@@ -106,7 +116,7 @@ export class WorkerChannel {
       this.#waitingBytes += size;
       this.#flushSoon();
     }
-    return promise as ReturnType<Store[N]>;
+    return promise as ReturnType<Methods[N]>;
   }
 
   /** Refuses new calls and waits for those there are. */
@@ -171,6 +181,7 @@ export class WorkerChannel {
     this.#flush();
     if ("failed" in answer) {
       const error = unpackError(answer.failed);
+      if (error instanceof ChatError) this.#options.onFailure?.(error);
       for (const waiting of batch) waiting.reject(error);
       return;
     }
@@ -194,6 +205,7 @@ export class WorkerChannel {
     this.#waitingBytes = 0;
     this.#underWay = undefined;
     const error = unavailable("the store does not answer; try again", cause);
+    this.#options.onFailure?.(error);
     for (const waiting of lost) waiting.reject(error);
     this.#whenIdle?.();
   }

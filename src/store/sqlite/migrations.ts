@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
+import { failPoint } from "../../fail-points.ts";
 
 /** One step of the schema. Steps are never edited once released, only added. */
 interface Migration {
@@ -108,6 +109,9 @@ const migrations: readonly Migration[] = [
   },
 ];
 
+/** The version of the schema that this code writes. */
+export const schemaVersion = migrations.at(-1)?.version ?? 0;
+
 /** What names a store. */
 export interface Identity {
   epoch: string;
@@ -121,11 +125,10 @@ export interface Identity {
  * @throws Error when the file is of a newer schema, or not of this application
  */
 export function migrate(database: DatabaseSync, path: string): void {
-  const newest = migrations.at(-1)?.version ?? 0;
   const version = versionOf(database);
-  if (version > newest) {
+  if (version > schemaVersion) {
     throw new Error(
-      `${path} has schema version ${version}, made by a newer release; this one knows versions up to ${newest}`,
+      `${path} has schema version ${version}, made by a newer release; this one knows versions up to ${schemaVersion}`,
     );
   }
   if (version === 0 && database.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== undefined) {
@@ -137,7 +140,9 @@ export function migrate(database: DatabaseSync, path: string): void {
     database.exec(migration.sql);
     if (migration.version === 1) writeIdentity(database);
     database.exec(`PRAGMA user_version = ${migration.version}`);
+    failPoint("migration.before-commit");
     database.exec("COMMIT");
+    failPoint("migration.after-commit");
   }
 }
 

@@ -1,7 +1,8 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { ChatError } from "../../errors.ts";
+import { failPoint } from "../../fail-points.ts";
 import type { Appended } from "../store.ts";
-import { failureOf } from "./failures.ts";
+import { failureOf, unavailable } from "./failures.ts";
 import type { Identity } from "./migrations.ts";
 import { type PackedDraft, packAppended, unpackDrafts } from "./packed-drafts.ts";
 import { type Answer, closeMessage, type Greeting, type Item, packError, type WorkerData } from "./wire.ts";
@@ -20,12 +21,12 @@ export interface Engine {
 }
 
 /** Serves batches in a worker, each in one transaction. Opens the database again after it failed. */
-export function serve(open: (data: WorkerData) => Engine): void {
+export function serve(open: (data: WorkerData, again: boolean) => Engine): void {
   const port = parentPort as MessagePort;
   const data = workerData as WorkerData;
   let engine: Engine | undefined;
   try {
-    engine = open(data);
+    engine = open(data, false);
     port.postMessage({ ready: engine.identity } satisfies Greeting);
   } catch (error) {
     port.postMessage({ failed: packError(describe(data.path, error)) } satisfies Greeting);
@@ -41,12 +42,26 @@ export function serve(open: (data: WorkerData) => Engine): void {
     }
   });
 
+  /** Opens after a failure. That it cannot is a failure too, whatever the reason. */
+  function openAgain(): Engine {
+    try {
+      return open(data, true);
+    } catch (error) {
+      throw failureOf(error) === undefined
+        ? unavailable("the store does not answer; try again", error)
+        : error;
+    }
+  }
+
   function answer(items: Item[]): Answer {
     try {
-      engine ??= open(data);
+      engine ??= openAgain();
       engine.begin();
       const done = run(engine, items);
+      const appends = items.some((item) => "drafts" in item);
+      if (appends) failPoint("append.before-commit");
       engine.commit();
+      if (appends) failPoint("append.after-commit");
       return done;
     } catch (error) {
       engine?.rollback();

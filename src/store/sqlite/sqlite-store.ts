@@ -1,7 +1,9 @@
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import type { ChatError } from "../../errors.ts";
 import type { Appended, Draft, GroupChange, LogEvent, Store } from "../store.ts";
 import { EventKind } from "../store.ts";
+import { refuseCutOffRestore } from "./backup.ts";
 import { type ChannelOptions, WorkerChannel } from "./channel.ts";
 import { takeLock } from "./lock.ts";
 import type { PackedEvents } from "./packed-events.ts";
@@ -31,7 +33,8 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
   const path = prepare(options.path);
   const lock = takeLock(path);
   const listeners = new Set<(event: LogEvent) => void>();
-  const channel = (name: string, rest: Pick<ChannelOptions, "maxBatch" | "receive">) =>
+  const failureListeners = new Set<(error: ChatError) => void>();
+  const channel = (name: string, rest: Pick<ChannelOptions, "maxBatch" | "receive" | "onFailure">) =>
     new WorkerChannel({
       ...rest,
       url: workerUrl(name),
@@ -46,6 +49,9 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
     receive(call, value) {
       for (const event of appendedBy(call, value)) for (const listener of listeners) listener(event);
       return value;
+    },
+    onFailure(error) {
+      for (const listener of failureListeners) listener(error);
     },
   });
   const reader = channel("reader", { maxBatch: 64, receive: unpackRead });
@@ -69,6 +75,10 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
         listeners.add(listener);
         return () => void listeners.delete(listener);
       },
+      onWriteFailed: (listener) => {
+        failureListeners.add(listener);
+        return () => void failureListeners.delete(listener);
+      },
       close: () => (closed ??= close()),
     };
   } catch (error) {
@@ -78,7 +88,7 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
   }
 }
 
-type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "close">;
+type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onWriteFailed" | "close">;
 
 function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
   return {
@@ -117,6 +127,10 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     tokensRefusedBeforeMs: (...args) => reader.call("tokensRefusedBeforeMs", args),
     setLastActive: (...args) => writer.call("setLastActive", args),
     getLastActive: (...args) => reader.call("getLastActive", args),
+    async probe() {
+      await writer.call("probe", []);
+      await writer.call("endProbe", []);
+    },
   };
 }
 
@@ -146,6 +160,7 @@ function unpackRead(call: Call, value: unknown): unknown {
 function prepare(path: string): string {
   const directory = dirname(resolve(path));
   mkdirSync(directory, { recursive: true });
+  refuseCutOffRestore(path);
   return existsSync(path) ? realpathSync(path) : resolve(path);
 }
 

@@ -9,15 +9,19 @@ import { createGroupSettings } from "./group-settings.ts";
 import { GroupTables } from "./group-tables.ts";
 import { Log } from "./log.ts";
 import { migrate, readIdentity } from "./migrations.ts";
+import { createProbe } from "./probe.ts";
 import { type Engine, serve } from "./serve.ts";
 import { createUserWrites } from "./user-writes.ts";
 import type { WorkerData } from "./wire.ts";
 
 serve(open);
 
-function open(data: WorkerData): Engine {
+function open(data: WorkerData, again: boolean): Engine {
   const database = openForWriting(data);
   try {
+    // After a sync that failed the system takes what it did not write for written, and never tries again. What
+    // the log file holds is written anew, into the database, before anything is appended behind it.
+    if (again) database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     migrate(database, data.path);
     return createEngine(database);
   } catch (error) {
@@ -33,6 +37,7 @@ function createEngine(database: ReturnType<typeof openForWriting>): Engine {
     ...createGroupSettings(tables, log),
     ...createGroupMembers(tables, log),
     ...createUserWrites(database, log),
+    ...createProbe(database),
   };
   const begin = database.prepare("BEGIN IMMEDIATE");
   const commit = database.prepare("COMMIT");

@@ -309,6 +309,14 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_INVALID_METADATA = 40;
    */
   INVALID_METADATA = 40,
+
+  /**
+   * More sessions are being opened than the server takes per second. Try again
+   * after the time in `RetryInfo`.
+   *
+   * @generated from enum value: ERROR_REASON_TOO_MANY_NEW_SESSIONS = 41;
+   */
+  TOO_MANY_NEW_SESSIONS = 41,
 }
 
 /**

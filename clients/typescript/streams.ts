@@ -1,0 +1,50 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Closed, Opened, OpenSchema, ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import type { ParlanceError } from "./errors.ts";
+
+/** How a stream ended. */
+export interface StreamEnd {
+  /** What the server said with its last event, if it did. */
+  closed: Closed | undefined;
+  /** The status the stream ended with, unless it was OK. */
+  error: ParlanceError | undefined;
+  /** Whether it had been opened, and for how long, in milliseconds. */
+  openMs: number | undefined;
+}
+
+/** What a stream tells `Live`. After `onEnd` nothing comes any more. */
+export interface StreamHandler {
+  onOpened(opened: Opened): void;
+  /** The event is no reply and does not end the stream. */
+  onEvent(event: ServerEvent): void;
+  onEnd(end: StreamEnd): void;
+}
+
+/** A stream of events that is open, or about to be. */
+export interface EventStream {
+  /** Whether it is open and read. */
+  readonly usable: boolean;
+  /** Stops reading until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Ends it once the server has answered what is under way. */
+  halfClose(): void;
+  /** Ends it at once. */
+  fail(error: ParlanceError): void;
+}
+
+/**
+ * What `Live` opens streams with: the one thing of it that depends on the
+ * transport. There is at most one stream at a time.
+ */
+export interface Streams {
+  open(token: string, open: MessageInitShape<typeof OpenSchema>, handler: StreamHandler): EventStream;
+  /** The stream opened last can carry requests from now on. */
+  startRequests(): void;
+  /** The stream is not read for now, so requests on it get no answer. */
+  abandonRequests(): void;
+  /** The stream has ended. */
+  endRequests(): void;
+  /** The connection failed or is to be left: the next stream and call take another. */
+  renew(): void;
+}

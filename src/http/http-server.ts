@@ -1,0 +1,144 @@
+import { createServer as createHttp, type RequestListener, type Server } from "node:http";
+import { createServer as createHttp2, type ServerHttp2Session } from "node:http2";
+import { createServer as createHttps } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
+import { watchHttp2Session } from "./http2-keepalive.ts";
+import { speaksHttp2 } from "./preface.ts";
+import { cutSilentPeers } from "./tcp-table.ts";
+
+/** What keeps the HTTP port safe from careless and hostile peers. */
+export interface HttpServerLimits {
+  /** Calls at a time per HTTP/2 connection. */
+  maxConcurrentStreams: number;
+  /** How often an HTTP/2 connection is pinged, in milliseconds. */
+  keepaliveTimeMs: number;
+  /** How long a ping may stay unanswered, in milliseconds. */
+  keepaliveTimeoutMs: number;
+  /** How long an HTTP/2 connection may have no call, in milliseconds. */
+  maxConnectionIdleMs: number;
+  /** The most connections at a time; further ones are closed at once. */
+  maxConnections: number;
+}
+
+/** What an HTTP server is started with. */
+export interface HttpServerOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** PEM. Without them the server speaks HTTP/1.1 and HTTP/2 in clear text. */
+  tls?: { cert: Buffer; key: Buffer } | undefined;
+  limits: HttpServerLimits;
+  /** Answers requests of both versions. */
+  listener: (request: HttpRequest, response: HttpResponse) => void;
+}
+
+/** An HTTP server that accepts requests. */
+export interface HttpServer {
+  port: number;
+  /** Takes no more connections, waits for the requests under way for at most `graceMs`, then cuts them. */
+  close: (graceMs: number) => Promise<void>;
+}
+
+/** How long a peer may take to send the first bytes of a connection, and the headers and body of a request. */
+const patienceMs = 10_000;
+/** How long a connection of HTTP/1.1 may lie idle between requests. */
+const idleMs = 30_000;
+const maxHeaderSize = 16_384;
+/** How long a connection may be silent before the system probes it; ten probes without an answer end it. */
+const probeAfterMs = 4_000;
+
+/**
+ * Starts a server that speaks HTTP/1.1 and HTTP/2 on one port: by ALPN with
+ * TLS, and otherwise by how a connection begins.
+ */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { host, port, tls, limits } = options;
+  const listener = options.listener as RequestListener;
+  const timeouts = {
+    headersTimeout: patienceMs,
+    // To receive a request, not to answer it.
+    requestTimeout: patienceMs,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: idleMs,
+    maxHeaderSize,
+  };
+  const server: Server =
+    tls === undefined
+      ? createHttp(timeouts, listener)
+      : createHttps({ ...timeouts, ...tls, ALPNProtocols: ["h2", "http/1.1"] }, listener);
+  const http2 = createHttp2(
+    {
+      maxHeaderListPairs: 100,
+      settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: maxHeaderSize },
+    },
+    options.listener as never,
+  );
+  const sessions = new Set<ServerHttp2Session>();
+  http2.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    session.on("error", () => {});
+  });
+  const sockets = new Set<Socket>();
+  serveBoth(server, tls === undefined ? "connection" : "secureConnection", (socket) => {
+    // Sockets of a server for HTTP/1.1 stay open when the peer's side ends; a session of HTTP/2 would not notice.
+    socket.allowHalfOpen = false;
+    http2.once("session", (session) => watchHttp2Session(session, socket, limits));
+    http2.emit("connection", socket);
+  });
+  server.maxConnections = limits.maxConnections;
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    // HTTP/1.1 has no ping. The system's own probes, one a second after this time, find a peer that is gone
+    // while nothing is under way to it.
+    socket.setKeepAlive(true, probeAfterMs);
+    socket.once("close", () => sockets.delete(socket));
+  });
+
+  const stopCutting = cutSilentPeers(sockets);
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      for (const session of sessions) session.close();
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      // A connection of HTTP/1.1 may get idle only after its last answer.
+      const idle = setInterval(() => server.closeIdleConnections(), 50);
+      await closed;
+      stopCutting();
+      clearTimeout(cut);
+      clearInterval(idle);
+    },
+  };
+}
+
+/** Has the server look at each connection before it takes it for one of HTTP/1.1, as it would of itself. */
+function serveBoth(
+  server: Server,
+  event: "connection" | "secureConnection",
+  serveHttp2: (socket: Socket) => void,
+): void {
+  const own = server.listeners(event) as ((socket: Socket) => void)[];
+  server.removeAllListeners(event);
+  server.on(event, (socket: Socket) => {
+    const serve = (isHttp2: boolean) => {
+      if (isHttp2) serveHttp2(socket);
+      else for (const listener of own) listener.call(server, socket);
+    };
+    if (event === "secureConnection") serve((socket as TLSSocket).alpnProtocol === "h2");
+    else speaksHttp2(socket, patienceMs, serve);
+  });
+}

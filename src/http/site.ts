@@ -1,0 +1,84 @@
+import { readFileSync } from "node:fs";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ConnectHandler } from "../rpc/connect/connect-handler.ts";
+import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
+import { sendError } from "../rpc/connect/response.ts";
+import { createCors, hostOf } from "./cors.ts";
+import type { ServeFile } from "./static-files.ts";
+
+/** What the HTTP port shows. */
+export interface SiteOptions {
+  rpcs: Pick<ConnectHandler, "handle">;
+  /** Whether calls should come here: what `/readyz` says. */
+  isServing: () => boolean;
+  /** Origins whose pages may call, beside the site's own. */
+  corsOrigins: readonly string[];
+  /**
+   * Whether only requests that name a loopback host are answered. Where anyone
+   * may be anybody, a page of another site could otherwise come in under a name
+   * of its own that leads to this machine.
+   */
+  loopbackOnly: boolean;
+  /** The web page. */
+  files?: ServeFile | undefined;
+}
+
+/** Answers every request of the HTTP port: rpcs, health, the OpenAPI document, the web page. */
+export function createSite(options: SiteOptions): (request: HttpRequest, response: HttpResponse) => void {
+  const { rpcs, isServing, loopbackOnly, files } = options;
+  const cors = createCors(options.corsOrigins);
+  const openApi = readFileSync(new URL("../../gen/openapi.json", import.meta.url));
+
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0] ?? "";
+    if (path === "/healthz") return sendText(response, 200, "ok\n");
+    if (path === "/readyz")
+      return isServing() ? sendText(response, 200, "ready\n") : sendText(response, 503, "not ready\n");
+    if (loopbackOnly && !isLoopbackName(hostOf(request)))
+      return refuse(response, "with auth=dev this server answers to localhost only; see docs/http.md");
+    if (!cors.admit(request, response))
+      return refuse(
+        response,
+        `the origin ${request.headers.origin} may not call; see the setting corsOrigins`,
+      );
+    if (cors.answerPreflight(request, response)) return;
+    if (path === "/openapi.json" && (request.method === "GET" || request.method === "HEAD")) {
+      response.writeHead(200, { "content-type": "application/json", "cache-control": "no-cache" });
+      response.end(request.method === "HEAD" ? undefined : openApi);
+      return;
+    }
+    if (rpcs.handle(request, response) || files?.(request, response)) return;
+    notFound(request, response);
+  };
+}
+
+function sendText(response: HttpResponse, status: number, text: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+  response.end(text);
+}
+
+function refuse(response: HttpResponse, message: string): void {
+  sendError(response, new ConnectError(message, Code.PermissionDenied));
+}
+
+/** Clients of gRPC take only a status of gRPC for an answer. */
+function notFound({ headers }: HttpRequest, response: HttpResponse): void {
+  const message = "nothing is served under this path; /openapi.json lists the rpcs";
+  if (headers["content-type"]?.startsWith("application/grpc")) {
+    response.writeHead(200, {
+      "content-type": headers["content-type"],
+      "grpc-status": String(Code.Unimplemented),
+      "grpc-message": encodeURIComponent(message),
+    });
+    response.end();
+    return;
+  }
+  sendError(response, new ConnectError(message, Code.Unimplemented), 404);
+}
+
+function isLoopbackName(host: string | undefined): boolean {
+  const name = URL.parse(`http://${host}`)?.hostname ?? "";
+  return (
+    name === "localhost" || name.endsWith(".localhost") || name === "[::1]" || /^127(\.\d+){3}$/.test(name)
+  );
+}

@@ -1,0 +1,169 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
+import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { Logger } from "../../chat/logger.ts";
+import type { Logins } from "../../chat/logins.ts";
+import { authenticate } from "../authentication.ts";
+import { Call, pathOf } from "../calls.ts";
+import { chatServices, type MountableService } from "../services.ts";
+import { callContextOf, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
+import { refusalOf, toConnectError } from "./errors.ts";
+import {
+  createHttpCalls,
+  type HttpCall,
+  type HttpCalls,
+  type HttpRequest,
+  type HttpResponse,
+} from "./http-call.ts";
+import { jsonOptions } from "./json.ts";
+import { isJsonLinesRequest, listenInJsonLines } from "./json-lines.ts";
+import { bodyOf, sendError, sendResponse } from "./response.ts";
+
+/** What the Connect edge is made of. */
+export interface ConnectHandlerOptions {
+  /** Makes the services of the contract; calls can be ended by what it is given. */
+  services: (handles: Pick<HttpCalls, "get">) => readonly MountableService[];
+  /** Services beside them: health, reflection. Anyone may call them. */
+  openServices?: readonly Pick<MountableService, "service" | "implementation">[];
+  logins: Logins;
+  log: Logger;
+  /** The largest request, in bytes, compressed or not. */
+  maxRequestBytes: number;
+  /** The longest a call may take that is no stream, in milliseconds, whatever its client says. */
+  maxUnaryDeadlineMs: number;
+}
+
+/** The rpcs as requests of HTTP. */
+export interface ConnectHandler {
+  /** Answers a request if its path names an rpc. Returns whether it does. */
+  handle(request: HttpRequest, response: HttpResponse): boolean;
+  /** The calls that are open. */
+  readonly calls: HttpCalls;
+}
+
+/**
+ * Serves the contract in the Connect, gRPC-Web and gRPC protocols, in Protobuf
+ * and JSON, by the implementations that the gRPC port has too. `Listen` also
+ * answers in lines of JSON.
+ */
+export function createConnectHandler(options: ConnectHandlerOptions): ConnectHandler {
+  const { logins, log, maxRequestBytes } = options;
+  const calls = createHttpCalls(options.maxUnaryDeadlineMs);
+  const services = options.services(calls);
+
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip],
+    compressMinBytes: 4_096,
+    readMaxBytes: maxRequestBytes,
+    // As in binary, what a newer client knows more is no error.
+    jsonOptions,
+    binaryOptions: { readUnknownFields: false },
+    // Before the body is read: nobody gets to send one without a token.
+    async requestGate(context) {
+      const call = context.values.get(httpCallKey) as HttpCall;
+      const { method } = context;
+      // The library aborts with its error before it writes it, and this is the one place where all its errors pass.
+      context.signal.addEventListener("abort", () =>
+        explain(context.signal.reason, call, method, maxRequestBytes, log),
+      );
+      if (!needsCaller(method)) return;
+      const resolved = authenticateOrFail(call, method, logins, log);
+      if (resolved instanceof Promise) await resolved;
+    },
+  });
+  for (const { service, implementation } of [...services, ...(options.openServices ?? [])]) {
+    for (const method of service.methods) {
+      const run = (implementation[method.localName] as Implementation).bind(implementation);
+      router.rpc(method, toConnectMethod(method, run, maxRequestBytes) as never);
+    }
+  }
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const listenPath = `/${pathOf(ChatService.method.listen)}`;
+  const listen = services.find(({ service }) => service === ChatService)?.implementation["listen"];
+
+  return {
+    calls,
+    handle(request, response) {
+      const path = request.url?.split("?", 1)[0] ?? "";
+      const handler = handlers.get(path);
+      if (handler === undefined) return false;
+      const call = calls.open(path, request, response);
+      if (path === listenPath && isJsonLinesRequest(request)) {
+        listenInJsonLines(listen as Implementation, request, call, maxRequestBytes);
+        return true;
+      }
+      let universal: UniversalServerRequest;
+      try {
+        const values = createContextValues().set(httpCallKey, call);
+        universal = universalRequestFromNodeRequest(request, response, undefined, values);
+        universal.body = bodyOf(request, response);
+      } catch {
+        sendError(response, new ConnectError("the request's headers cannot be read", Code.InvalidArgument));
+        return true;
+      }
+      tame(universal.header, handler);
+      handler(universal)
+        .then((answer) => sendResponse(answer, request, response))
+        .catch((err: unknown) => {
+          log.warn({ method: pathOf(handler.method), err }, "response failed");
+          response.destroy();
+        });
+      return true;
+    },
+  };
+}
+
+const anyonesMethod = ChatService.method.login;
+
+function needsCaller(method: DescMethod): boolean {
+  return method !== anyonesMethod && (chatServices as readonly unknown[]).includes(method.parent);
+}
+
+/** Fails as the call itself would for want of a caller, its line of the log included. */
+function authenticateOrFail(call: HttpCall, method: DescMethod, logins: Logins, log: Logger): unknown {
+  const fail = (error: unknown): never => {
+    const context = callContextOf(call, () => {});
+    throw toConnectError(new Call(pathOf(method), context, log).fail(error), context.trailer);
+  };
+  try {
+    const caller = authenticate(call.metadata, logins);
+    return caller instanceof Promise ? caller.catch(fail) : caller;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** Puts what the contract says in place of what the library says, and logs the call, which no handler has seen. */
+function explain(
+  error: unknown,
+  call: HttpCall,
+  method: DescMethod,
+  maxRequestBytes: number,
+  log: Logger,
+): void {
+  const refusal = refusalOf(error, maxRequestBytes);
+  if (refusal === undefined) return;
+  const context = callContextOf(call, () => {});
+  const { code, message, rawMessage, details } = toConnectError(
+    new Call(pathOf(method), context, log).fail(refusal),
+    context.trailer,
+  );
+  Object.assign(error as ConnectError, { code, message, rawMessage, details });
+}
+
+/** The longest time a Node timer takes. A longer one would fire at once. */
+const maxTimerMs = 2_147_483_647;
+const unitMs: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
+
+/** Leaves out deadlines too far away for a timer, and has streams sent as they are: to compress them for each reader costs more than it saves. */
+function tame(header: Headers, { method }: UniversalHandler): void {
+  const [timeoutMs] = /^\d{10}$/.exec(header.get("connect-timeout-ms") ?? "") ?? [];
+  if (Number(timeoutMs) > maxTimerMs) header.delete("connect-timeout-ms");
+  const [, amount, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(header.get("grpc-timeout") ?? "") ?? [];
+  if (Number(amount) * (unitMs[unit] ?? 0) > maxTimerMs) header.delete("grpc-timeout");
+  if (method.methodKind === "unary") return;
+  header.delete("connect-accept-encoding");
+  header.delete("grpc-accept-encoding");
+}

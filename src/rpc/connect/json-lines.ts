@@ -1,0 +1,94 @@
+import { fromBinary, fromJsonString, toJsonString } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
+import {
+  type ListenRequest,
+  ListenRequestSchema,
+  ListenResponseSchema,
+} from "../../../gen/parlance/chat/v1/chat_service_pb.js";
+import { Undecodable } from "../definition.ts";
+import { toStatus } from "../errors.ts";
+import { callContextOf, type Implementation } from "./adapter.ts";
+import { connectErrorOf, toConnectError, tooLarge } from "./errors.ts";
+import type { HttpCall, HttpRequest } from "./http-call.ts";
+import { jsonOptions, unwrapOpaque, wrapOpaque } from "./json.ts";
+import { bodyOf, drained, isGone, sendError } from "./response.ts";
+
+const requestType = /^application\/json(?:; ?charset=utf-?8)?$/i;
+
+/** Whether `Listen` is asked for by plain JSON, as `curl` does, and not in one of the protocols. */
+export function isJsonLinesRequest({ method, headers }: HttpRequest): boolean {
+  return method === "POST" && requestType.test(headers["content-type"] ?? "");
+}
+
+/**
+ * Answers `Listen` with a `ListenResponse` in JSON on each line. An error that
+ * comes after the first line is a line of its own, `{"error": …}`, the last
+ * one.
+ */
+export function listenInJsonLines(
+  listen: Implementation,
+  request: HttpRequest,
+  call: HttpCall,
+  maxRequestBytes: number,
+): void {
+  run(listen, request, call, maxRequestBytes).catch(() => call.response.destroy());
+}
+
+async function run(
+  listen: Implementation,
+  request: HttpRequest,
+  call: HttpCall,
+  maxRequestBytes: number,
+): Promise<void> {
+  const { response } = call;
+  const context = callContextOf(call, (header) => {
+    const headers = Object.fromEntries([...header].map(([key, values]) => [key, values.join(", ")]));
+    response.writeHead(200, {
+      ...headers,
+      "content-type": "application/x-ndjson",
+      "cache-control": "no-store",
+    });
+    response.flushHeaders();
+  });
+  try {
+    const message = await readRequest(bodyOf(request, response), maxRequestBytes);
+    call.outlastDeadline();
+    for await (const bytes of listen(message, context) as AsyncIterable<Uint8Array>) {
+      if (isGone(response)) return;
+      const message = wrapOpaque(ListenResponseSchema, fromBinary(ListenResponseSchema, bytes));
+      const line = toJsonString(ListenResponseSchema, message, jsonOptions);
+      if (!response.write(`${line}\n`)) await drained(response);
+    }
+    if (call.endStatus !== undefined) throw connectErrorOf(call.endStatus);
+    response.end();
+  } catch (thrown) {
+    const error =
+      call.endStatus !== undefined
+        ? connectErrorOf(call.endStatus)
+        : thrown instanceof ConnectError
+          ? thrown
+          : toConnectError(thrown, context.trailer);
+    if (!response.headersSent) sendError(response, error);
+    else if (!isGone(response)) response.end(`${JSON.stringify({ error: errorToJson(error, undefined) })}\n`);
+  }
+}
+
+async function readRequest(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<ListenRequest> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxBytes) break;
+    chunks.push(chunk);
+  }
+  if (size > maxBytes) throw connectErrorOf(toStatus(tooLarge(maxBytes), () => {}));
+  try {
+    const text = jsonOptions.textDecoder.decode(Buffer.concat(chunks)) || "{}";
+    return unwrapOpaque(fromJsonString(ListenRequestSchema, text, jsonOptions));
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error);
+    // Refused by whoever wraps the handlers, after the caller is known.
+    return new Undecodable(`the request cannot be read: ${cause}`) as unknown as ListenRequest;
+  }
+}

@@ -1,0 +1,85 @@
+import {
+  constants,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+
+type StreamListener = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: string[],
+) => void;
+
+/** Does to the connections of a server of grpc-js what grpc-js leaves undone. Call it before the server listens. */
+export function guardConnections(server: Http2Server, maxConnections: number): void {
+  // Node closes further ones as soon as they come.
+  server.maxConnections = maxConnections;
+  server.on("session", endIfFlooded);
+  const own = server.listeners("stream") as StreamListener[];
+  server.removeAllListeners("stream");
+  server.on("stream", ((stream, headers, flags, rawHeaders) => {
+    if (headers[":method"] !== "POST") {
+      refuseMethod(stream);
+      return;
+    }
+    restoreAuthorizations(headers, rawHeaders);
+    for (const listener of own) listener.call(server, stream, headers, flags, rawHeaders);
+  }) satisfies StreamListener);
+}
+
+/** Answers as HTTP does (RFC 9110 section 15.5.6), whatever body may still come. */
+function refuseMethod(stream: ServerHttp2Stream): void {
+  stream.on("error", () => {});
+  stream.respond({ ":status": constants.HTTP_STATUS_METHOD_NOT_ALLOWED, allow: "POST" }, { endStream: true });
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+/** Gives every value of `authorization`, of which Node keeps the first alone, so that a doubt can be seen. */
+function restoreAuthorizations(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
+  const first = rawHeaders.indexOf("authorization");
+  if (first === -1 || rawHeaders.indexOf("authorization", first + 1) === -1) return;
+  const values = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1] === "authorization");
+  headers.authorization = values.join(", ");
+}
+
+/** How many frames that ask for an answer and carry no call a connection may send before they are looked at. */
+const maxControlFrames = 500;
+/** In this time so many are no flood. */
+const calmMs = 10_000;
+/**
+ * A client that measures its bandwidth sends a ping for each piece of data it
+ * gets. So pings are no flood either where the server wrote that much for each:
+ * the 17 bytes of the answer, the head of a frame of data and a little in it.
+ */
+const bytesPerMeasure = 49;
+
+/**
+ * Ends a connection that floods the server with PING (CVE-2019-9512) or
+ * SETTINGS (CVE-2019-9515), and tells it so in the words of gRPC, upon which
+ * clients ping less often.
+ */
+function endIfFlooded(session: ServerHttp2Session): void {
+  let frames = 0;
+  let sinceMs = performance.now();
+  let writtenBefore = 0;
+
+  function count(): void {
+    if (++frames < maxControlFrames || session.destroyed) return;
+    const nowMs = performance.now();
+    const written = session.socket.bytesWritten;
+    if (nowMs - sinceMs < calmMs && written - writtenBefore < frames * bytesPerMeasure) {
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from("too_many_pings"));
+      session.destroy();
+      return;
+    }
+    frames = 0;
+    sinceMs = nowMs;
+    writtenBefore = written;
+  }
+
+  session.on("ping", count);
+  session.on("remoteSettings", count);
+}

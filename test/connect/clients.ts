@@ -1,0 +1,121 @@
+/** Clients of the HTTP port in every protocol. */
+
+import { create } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
+import { createConnectTransport as createFetchTransport } from "@connectrpc/connect-web";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
+import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
+import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
+import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { knownTypes } from "../../src/rpc/connect/json.ts";
+import { readErrorDetails } from "../../src/rpc/error-details.ts";
+import type { Failure } from "../support/errors.ts";
+
+/** The ways to call the HTTP port, each with whether it can stream both ways. */
+export const ways = {
+  gRPC: { both: true },
+  "gRPC, JSON": { both: true },
+  "gRPC-Web over HTTP/1.1": { both: false },
+  "gRPC-Web over HTTP/2": { both: true },
+  "Connect over HTTP/1.1": { both: false },
+  "Connect over HTTP/2": { both: true },
+  "Connect, JSON, over HTTP/1.1": { both: false },
+  "Connect, JSON, over HTTP/2": { both: true },
+  "Connect by fetch, as browsers do": { both: false },
+} as const;
+
+/** The name of a way. */
+export type Way = keyof typeof ways;
+
+/** Clients of all services that send one token. */
+export interface HttpClients {
+  chat: Client<typeof ChatService>;
+  groups: Client<typeof GroupService>;
+  conversations: Client<typeof ConversationService>;
+  messages: Client<typeof MessageService>;
+  presence: Client<typeof PresenceService>;
+  close: () => void;
+}
+
+/** Makes clients that call in one way. */
+export function httpClients(way: Way, address: string, headers: Record<string, string> = {}): HttpClients {
+  const sessions = new Http2SessionManager(`http://${address}`);
+  const transport = transportOf(way, `http://${address}`, sessions, headers);
+  return {
+    chat: createClient(ChatService, transport),
+    groups: createClient(GroupService, transport),
+    conversations: createClient(ConversationService, transport),
+    messages: createClient(MessageService, transport),
+    presence: createClient(PresenceService, transport),
+    close: () => sessions.abort(),
+  };
+}
+
+function transportOf(
+  way: Way,
+  baseUrl: string,
+  sessionManager: Http2SessionManager,
+  headers: Record<string, string>,
+): Transport {
+  const common = {
+    baseUrl,
+    useBinaryFormat: !way.includes("JSON"),
+    jsonOptions: { registry: knownTypes },
+    interceptors: [
+      (next) => (request) => {
+        for (const [key, value] of Object.entries(headers)) request.header.set(key, value);
+        return next(request);
+      },
+    ],
+  } satisfies Partial<Parameters<typeof createGrpcTransport>[0]>;
+  if (way.startsWith("gRPC-Web"))
+    return way.endsWith("/2")
+      ? createGrpcWebTransport({ ...common, httpVersion: "2", sessionManager })
+      : createGrpcWebTransport({ ...common, httpVersion: "1.1" });
+  if (way.startsWith("gRPC")) return createGrpcTransport({ ...common, sessionManager });
+  if (way.includes("fetch")) return createFetchTransport(common);
+  return way.endsWith("/2")
+    ? createConnectTransport({ ...common, httpVersion: "2", sessionManager })
+    : createConnectTransport({ ...common, httpVersion: "1.1" });
+}
+
+/** Makes a call that has to fail and returns what its caller learns, as `failureOf` does for gRPC; an ended stream counts as a call. */
+export async function connectFailureOf(call: () => unknown): Promise<Failure> {
+  try {
+    const result = await call();
+    if (typeof result === "object" && result !== null && Symbol.asyncIterator in result)
+      for await (const _ of result as AsyncIterable<unknown>);
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    return connectFailure(error);
+  }
+  throw new Error("the call did not fail");
+}
+
+/** Returns what a caller learns from an error. */
+export function connectFailure(error: ConnectError): Failure {
+  const details = error.details.flatMap((detail) =>
+    "value" in detail && "type" in detail
+      ? [{ typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value as Uint8Array }]
+      : [],
+  );
+  const status = create(StatusSchema, { code: error.code, message: error.rawMessage, details });
+  return { code: codeNames[error.code], message: error.rawMessage, ...readErrorDetails(status) };
+}
+
+const codeNames = Object.fromEntries(
+  Object.entries(Code)
+    .filter(([, value]) => typeof value === "number")
+    .map(([name, value]) => [
+      value,
+      name === "Canceled" ? "CANCELLED" : name.replaceAll(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase(),
+    ]),
+) as Record<Code, string>;
