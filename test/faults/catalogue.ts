@@ -1,0 +1,30 @@
+import type { Fault } from "./fault.ts";
+import { accessFaults } from "./faults/access.ts";
+import { changeFaults } from "./faults/change.ts";
+import { clientsFaults } from "./faults/clients.ts";
+import { modelFaults } from "./faults/model.ts";
+import { networkFaults } from "./faults/network.ts";
+import { processFaults } from "./faults/process.ts";
+import { readersFaults } from "./faults/readers.ts";
+import { resourcesFaults } from "./faults/resources.ts";
+import { storageFaults } from "./faults/storage.ts";
+import { timeFaults } from "./faults/time.ts";
+
+/** Every fault, in the order of the report. */
+export const faults: readonly Fault[] = [
+  ...processFaults,
+  ...storageFaults,
+  ...networkFaults,
+  ...readersFaults,
+  ...timeFaults,
+  ...clientsFaults,
+  ...modelFaults,
+  ...accessFaults,
+  ...changeFaults,
+  ...resourcesFaults,
+];
+
+/** Finds a fault by its name or its number. */
+export function findFault(name: string): Fault | undefined {
+  return faults.find((fault) => fault.name === name || fault.id === name);
+}

@@ -1,0 +1,156 @@
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { checkStore } from "../../src/store/sqlite/check.ts";
+import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { createRandom } from "../support/random.ts";
+import { type CheckOptions, check } from "./checker/checker.ts";
+import { checkLog } from "./checker/logs.ts";
+import type { Violation } from "./checker/violation.ts";
+import { dumpStore } from "./dump.ts";
+import { type History, writeHistories } from "./history.ts";
+import { FaultServer, type FaultServerOptions } from "./server.ts";
+import { bodyMarker, Storm, type StormOptions } from "./storm.ts";
+
+/** How much is done. */
+export type Mode = "ci" | "full";
+
+/** How histories are judged, where a fault differs from the rest. */
+export interface ConcludeOptions extends Partial<Omit<CheckOptions, "histories" | "dump">> {
+  /** Further histories than those of storms. */
+  histories?: History[];
+  /** Whether the server is left as it is, dead or alive; by default it is asked to stop, which has to go well. */
+  leave?: boolean;
+}
+
+/** What a fault works with. Everything it starts is closed in the end. */
+export class FaultContext {
+  readonly mode: Mode;
+  readonly seed: number;
+  readonly random: () => number;
+  readonly #name: string;
+  readonly #keepIn: string | undefined;
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  readonly #storms: Storm[] = [];
+  readonly #ports = new Set<number>();
+
+  /** @param keepIn where to write the histories of a run that broke a rule */
+  constructor(name: string, mode: Mode, seed: number, keepIn: string | undefined) {
+    this.#name = name;
+    this.mode = mode;
+    this.seed = seed;
+    this.#keepIn = keepIn;
+    this.random = createRandom(seed, name);
+  }
+
+  /** A number for the small run or the whole one. */
+  scale(ci: number, full: number): number {
+    return this.mode === "ci" ? ci : full;
+  }
+
+  /** Waits for a random time, in milliseconds. */
+  async pause(fromMs: number, toMs: number): Promise<void> {
+    await delay(fromMs + this.random() * (toMs - fromMs));
+  }
+
+  /** Has something closed in the end, the last first. */
+  defer(close: () => Promise<void> | void): void {
+    this.#closers.push(close);
+  }
+
+  /** Tells whoever waits what is being done. */
+  say(text: string): void {
+    process.stderr.write(`  ${this.#name}: ${text}\n`);
+  }
+
+  /** Makes a server and starts it. */
+  async serve(options: FaultServerOptions = {}): Promise<FaultServer> {
+    const server = new FaultServer(await this.freePort(), options);
+    this.defer(() => server.close());
+    await server.start();
+    return server;
+  }
+
+  /** Starts a storm. */
+  async storm(
+    options: Pick<StormOptions, "address"> & Partial<Omit<StormOptions, "address" | "random">>,
+  ): Promise<Storm> {
+    const storm = new Storm({ sdk: 30, raw: 20, groups: 5, perSecond: 300, ...options, random: this.random });
+    this.defer(() => storm.close());
+    this.#storms.push(storm);
+    await storm.start();
+    return storm;
+  }
+
+  /**
+   * Lets all storms settle, stops the server and judges everything: the
+   * histories against the store, the store itself, the log and the exits.
+   */
+  async conclude(server: FaultServer, options: ConcludeOptions = {}): Promise<Violation[]> {
+    const { histories: more = [], leave = false, ...checkOptions } = options;
+    const violations: Violation[] = [];
+    for (const storm of this.#storms) violations.push(...(await storm.settle()));
+    const { sessions } = await server.status();
+    const open = this.#storms.reduce((sum, storm) => sum + storm.openStreams, 0);
+    if (more.length === 0 && sessions !== open)
+      violations.push({ rule: "I12", text: `the server has ${sessions} sessions, clients have ${open}` });
+    for (const storm of this.#storms) await storm.close();
+    if (!leave) await server.terminate();
+    else await server.kill();
+
+    const histories = [...this.#storms.flatMap((storm) => storm.histories), ...more];
+    const expectCaughtUp = this.#storms.flatMap(({ clients }) =>
+      clients.map(({ history }) => history.client),
+    );
+    violations.push(...(await this.judge(server, histories, { expectCaughtUp, ...checkOptions })));
+    violations.push(...checkLog({ log: server.log, exits: server.exits, bodyMarker }));
+    if (violations.length > 0 && this.#keepIn !== undefined) {
+      writeHistories(this.#keepIn, histories);
+      this.say(`histories are in ${this.#keepIn}`);
+    }
+    return violations;
+  }
+
+  /** Judges histories against the store of a server that does not run, and the store itself. */
+  async judge(
+    server: FaultServer,
+    histories: History[],
+    options: Partial<Omit<CheckOptions, "histories" | "dump">> = {},
+  ): Promise<Violation[]> {
+    const violations: Violation[] = [];
+    for (const { rule, problems } of checkStore(server.dataFile)) {
+      for (const problem of problems)
+        violations.push({ rule: "I3", text: `not true that ${rule}: ${problem}` });
+    }
+    const store = await createSqliteStore({ path: server.dataFile });
+    try {
+      const dump = await dumpStore(store);
+      violations.push(...check({ histories, dump, ...options }));
+    } finally {
+      await store.close();
+    }
+    return violations;
+  }
+
+  /** A free port outside the range from which the system takes the ports of clients. */
+  async freePort(): Promise<number> {
+    for (;;) {
+      const port = 20_000 + Math.floor(Math.random() * 12_000);
+      if (this.#ports.has(port) || !(await isFree(port))) continue;
+      this.#ports.add(port);
+      return port;
+    }
+  }
+
+  /** Closes everything. */
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}

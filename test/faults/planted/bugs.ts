@@ -1,0 +1,223 @@
+/** A change of one file: `find` has to be there exactly once. */
+export interface Edit {
+  file: string;
+  find: string;
+  replace: string;
+}
+
+/** A mistake that somebody could make, and the faults that should notice it. */
+export interface Bug {
+  /** Its number in the list of docs/reliability.md. */
+  number: number;
+  name: string;
+  /** What is wrong, in a sentence. */
+  text: string;
+  edits: readonly Edit[];
+  /** Faults to run, until one of them notices. */
+  faults: readonly string[];
+}
+
+const appendMessage = "src/store/sqlite/append-message.ts";
+const appendCall = `    const place = log.append(
+      key ?? begin(draft),
+      EventKind.MESSAGE,
+      draft.senderId,
+      clientMessageId,
+      draft.body,
+    );
+`;
+
+/** Bugs that can exist on one node. They are planted in a copy of the sources, so that the sources have no trace of them. */
+export const bugs: readonly Bug[] = [
+  {
+    number: 1,
+    name: "ack-before-commit",
+    text: "A send is answered before it is committed.",
+    edits: [
+      {
+        file: "src/store/sqlite/serve.ts",
+        find: "      engine.commit();\n",
+        replace: `      port.postMessage(done);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40);
+      engine.commit();
+      if (done.appended !== undefined) return undefined as never;
+`,
+      },
+      {
+        file: "src/store/sqlite/serve.ts",
+        find: "      port.postMessage(answer(message));\n",
+        replace: `      const reply = answer(message);
+      if (reply !== undefined) port.postMessage(reply);
+`,
+      },
+    ],
+    faults: ["kill-storm"],
+  },
+  {
+    number: 2,
+    name: "synchronous-normal",
+    text: "Commits do not wait for the disk.",
+    edits: [
+      {
+        file: "src/store/sqlite/database.ts",
+        find: "PRAGMA synchronous = FULL;",
+        replace: "PRAGMA synchronous = NORMAL;",
+      },
+    ],
+    faults: ["power-cut"],
+  },
+  {
+    number: 3,
+    name: "seq-from-memory",
+    text: "The next seq comes from memory instead of from the log, inside the transaction. (On many nodes: `max(seq) + 1` without a lock.)",
+    edits: [
+      {
+        file: "src/store/sqlite/writer.ts",
+        find: "      log.refresh();\n    },\n    commit",
+        replace: "      if (log.acceptTimeMs === 0) log.refresh();\n    },\n    commit",
+      },
+    ],
+    faults: ["fsync-fails", "disk-full"],
+  },
+  {
+    number: 4,
+    name: "idempotence-in-another-transaction",
+    text: "The client message id is stored after the message's own transaction.",
+    edits: [
+      {
+        file: appendMessage,
+        find: appendCall,
+        replace: `    const repeated = earlierOf(draft, key);
+    if (repeated !== undefined) return repeated;
+    const place = log.append(key ?? begin(draft), EventKind.MESSAGE, draft.senderId, null, draft.body);
+    const update = "UPDATE events SET client_message_id = ? WHERE position = ?";
+    setTimeout(() => database.prepare(update).run(clientMessageId, place?.position ?? 0), 0);
+`,
+      },
+    ],
+    faults: ["die-around-commit"],
+  },
+  {
+    number: 5,
+    name: "idempotence-in-memory",
+    text: "Client message ids are kept in memory only.",
+    edits: [
+      {
+        file: appendMessage,
+        find: appendCall,
+        replace: `    const memory = ((globalThis as any).memory ??= new Map());
+    const memoryKey = draft.senderId + "/" + draft.clientMessageId;
+    if (clientMessageId !== null && memory.has(memoryKey))
+      return { ...memory.get(memoryKey), duplicate: true };
+    const place = log.append(key ?? begin(draft), EventKind.MESSAGE, draft.senderId, null, draft.body);
+    memory.set(memoryKey, place);
+`,
+      },
+    ],
+    faults: ["die-around-commit", "kill-storm"],
+  },
+  {
+    number: 6,
+    name: "hand-over-without-overlap",
+    text: "Events that arrive while the log is being read are not kept for afterwards.",
+    edits: [
+      {
+        file: "src/chat/session.ts",
+        find: "    else this.#tail.push(message);\n",
+        replace: "",
+      },
+    ],
+    faults: ["model", "kill-storm"],
+  },
+  {
+    number: 7,
+    name: "membership-at-subscribe-only",
+    text: "Whoever was a member when they connected goes on getting the group's events.",
+    edits: [
+      {
+        file: "src/chat/feeds.ts",
+        find: "    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);\n",
+        replace: "",
+      },
+    ],
+    faults: ["remove-member", "model"],
+  },
+  {
+    number: 8,
+    name: "queue-without-limit",
+    text: "The outbox of a reader that does not read grows for ever.",
+    edits: [
+      {
+        file: "src/chat/outbox.ts",
+        find: "    if (this.#bytes > 0 && this.#bytes + frame.length > this.#options.maxBytes) return false;\n",
+        replace: "",
+      },
+    ],
+    faults: ["zero-window"],
+  },
+  {
+    number: 9,
+    name: "release-in-finally-only",
+    text: "A session is released when its generator ends, which a blocked one does not.",
+    edits: [
+      {
+        file: "src/rpc/stream.ts",
+        find: `  context.signal.addEventListener("abort", () => chat.closeSession(session));
+  if (context.signal.aborted) chat.closeSession(session);
+`,
+        replace: "",
+      },
+    ],
+    faults: ["leavers"],
+  },
+  {
+    number: 10,
+    name: "resume-at-cursor",
+    text: "A resumed stream begins with the event at the cursor instead of the one after it.",
+    edits: [
+      {
+        file: "src/chat/chat.ts",
+        find: "session.startAfter(isBehind ? missed.through : start);",
+        replace: "session.startAfter(isBehind ? missed.through : Math.max(0, start - 1));",
+      },
+    ],
+    faults: ["kill-storm"],
+  },
+  {
+    number: 11,
+    name: "presence-on-wall-clock",
+    text: "How long somebody is gone is measured on the wall clock.",
+    edits: [
+      {
+        file: "src/chat/presences.ts",
+        find: "monotonicMs: performance.now(), timeMs",
+        replace: "monotonicMs: Date.now(), timeMs",
+      },
+      {
+        file: "src/chat/presences.ts",
+        find: "const before = performance.now() - graceMs;",
+        replace: "const before = Date.now() - graceMs;",
+      },
+    ],
+    faults: ["clock-jumps"],
+  },
+  {
+    number: 13,
+    name: "reconnect-without-jitter",
+    text: "Clients that lost the same server all come back at the same moment.",
+    edits: [
+      {
+        file: "clients/typescript/reconnect.ts",
+        find: "return atLeastMs + this.#random() * ceiling;",
+        replace: "return atLeastMs + ceiling;",
+      },
+    ],
+    faults: ["reconnect-storm"],
+  },
+];
+
+/** Bugs of the list that cannot exist here yet, and why. */
+export const notYet: ReadonlyArray<{ number: number; text: string; why: string }> = [
+  { number: 12, text: "The cache of signing keys is keyed by `kid` alone.", why: "no key sets by URL yet" },
+  { number: 14, text: "What comes over the bus between nodes is trusted.", why: "no bus between nodes yet" },
+];
