@@ -2,6 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -164,6 +166,28 @@ describe("the chat in process", () => {
     });
     await parlance.chat.sendGroup("host", { groupId: "g", content: text("to all") });
     expect(await nextText(ada)).toBe("host: to all");
+  });
+
+  test("answers HTTP beside what the host serves itself", async () => {
+    const { parlance } = await startHost();
+    const server = createHttpServer((request, response) => {
+      if (!parlance.handleHttp(request, response)) response.end("the host's own");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    closing({
+      close: () => {
+        server.closeAllConnections();
+        server.close();
+      },
+    });
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect(await (await fetch(`${base}/shop`)).text()).toBe("the host's own");
+    const answer = await fetch(`${base}/parlance.chat.v1.ChatService/Login`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"devUserId":"ada"}',
+    });
+    expect(await answer.json()).toMatchObject({ userId: "ada" });
   });
 
   test("tells who is online and how much is connected", async () => {

@@ -4,6 +4,7 @@ import { createServer as createHttps } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
+import { endIfFlooded } from "../rpc/connection-guard.ts";
 import { watchHttp2Session } from "./http2-keepalive.ts";
 import { speaksHttp2 } from "./preface.ts";
 import { cutSilentPeers } from "./tcp-table.ts";
@@ -80,6 +81,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
     session.on("error", () => {});
+    endIfFlooded(session);
   });
   const sockets = new Set<Socket>();
   serveBoth(server, tls === undefined ? "connection" : "secureConnection", (socket) => {

@@ -61,7 +61,7 @@ const bytesPerMeasure = 49;
  * SETTINGS (CVE-2019-9515), and tells it so in the words of gRPC, upon which
  * clients ping less often.
  */
-function endIfFlooded(session: ServerHttp2Session): void {
+export function endIfFlooded(session: ServerHttp2Session): void {
   let frames = 0;
   let sinceMs = performance.now();
   let writtenBefore = 0;

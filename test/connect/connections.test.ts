@@ -68,6 +68,17 @@ test("a peer that answers no pings is cut off, and its user is offline", async (
   await eventually(() => server.stats().sessions === 0 && server.stats().calls === 0);
 });
 
+test.each([
+  ["PING", Buffer.alloc(8)],
+  ["SETTINGS", Buffer.alloc(0)],
+] as const)("a flood of %s ends the connection", async (kind, payload) => {
+  const { http } = await start({});
+  const peer = await FramePeer.connect(http);
+  onTestFinished(() => peer.destroy());
+  for (let n = 0; n < 2_000; n++) peer.send(FrameType[kind], 0, 0, payload);
+  await eventually(() => peer.closed);
+});
+
 test("a connection of HTTP/2 without a call is closed after its time", async () => {
   const { http } = await start({ keepaliveTimeMs: 100, maxConnectionIdleMs: 1_000 });
   const session = connectHttp2(`http://${http}`);

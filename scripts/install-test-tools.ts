@@ -1,0 +1,36 @@
+/**
+ * Installs what tests use beside npm packages, from Debian's packages, where
+ * that is possible: a browser, and a library that sets the clocks of processes.
+ * Where it is not, it says what to install, and the tests that need it say why
+ * they are skipped.
+ */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+
+/** A package, and whether what it brings is there. */
+const packages = [
+  { name: "chromium", isThere: () => existsSync("/usr/bin/chromium") },
+  {
+    name: "libfaketime",
+    isThere: () => readdirSync("/usr/lib").some((folder) => existsSync(`/usr/lib/${folder}/faketime`)),
+  },
+];
+
+const missing = packages.filter(({ isThere }) => !isThere()).map(({ name }) => name);
+if (missing.length > 0) {
+  const command = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
+  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
+    console.error(
+      `Some tests need ${missing.join(" and ")}, and will be skipped. On Debian: sudo ${command}`,
+    );
+  } else {
+    console.error(`Tests need ${missing.join(" and ")}: ${command}`);
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    const run = (line: string) =>
+      spawnSync("sh", ["-c", line], { env, stdio: ["ignore", "ignore", "inherit"] }).status;
+    // A fresh machine has no lists of packages, and old lists name packages that are gone.
+    run("apt-get update");
+    if (run(command) !== 0) console.error("That failed; tests that need them will be skipped.");
+  }
+}
