@@ -17,7 +17,10 @@ const packages = [
   },
 ];
 
-const missing = packages.filter(({ isThere }) => !isThere()).map(({ name }) => name);
+const chosen = process.argv.slice(2);
+const missing = packages
+  .filter(({ name, isThere }) => (chosen.length === 0 || chosen.includes(name)) && !isThere())
+  .map(({ name }) => name);
 if (missing.length > 0) {
   const command = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
   if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {

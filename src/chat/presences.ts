@@ -75,8 +75,10 @@ export class Presences {
     for (const userId of userIds) this.#watch(userId, session);
     const { presences } = await this.getPresence({ userIds: [...userIds] });
     for (const presence of presences) {
-      if (session.watched.has(presence.userId))
-        session.reply(encodeEvent({ case: "presence", value: presence }));
+      if (!session.watched.has(presence.userId)) continue;
+      // Who went just now may be back before anyone is told: then nobody would tell this one either.
+      if (this.#online.has(presence.userId)) presence.online = true;
+      session.reply(encodeEvent({ case: "presence", value: presence }));
     }
   }
 

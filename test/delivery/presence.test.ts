@@ -155,6 +155,18 @@ test("a reconnect within a second shows to nobody", async () => {
   expect(told(watcher, "flicker")).toEqual([true]);
 });
 
+test("who begins to watch between a user's going and coming back sees them online", async () => {
+  const watcher = await come("gap-watcher");
+  const { stream } = await come("gap-user");
+  const { sessions } = server.server.stats();
+  stream.cancel();
+  await eventually(() => server.server.stats().sessions === sessions - 1);
+  watcher.stream.send({ case: "watchPresence", value: { userIds: ["gap-user"] } }, "watch");
+  await watcher.stream.next("done");
+  await come("gap-user");
+  await eventually(() => told(watcher.stream, "gap-user").at(-1) === true);
+});
+
 test("a client process that is killed is soon offline", async () => {
   const watcher = await watch("kill-watcher", ["killed"]);
   const child = await startClient("killed");
