@@ -51,6 +51,10 @@ export function createHandlers(chat: Chat): AllHandlers {
       ack: async ({ cursor }, caller) => ({
         cursor: await chat.ack(cursor as NonNullable<typeof cursor>, caller),
       }),
+      setTyping: async (request, caller) => {
+        await chat.setTyping(request, caller);
+        return {};
+      },
     },
     groups: {
       createGroup: (request, caller) => groups.createGroup(request, caller),

@@ -105,6 +105,13 @@ const rows: Record<string, Row[]> = {
       answers: own,
     },
   ],
+  "ChatService/SetTyping": [
+    {
+      call: ({ chat }, { groupId }, o) =>
+        chat.setTyping({ target: { case: "groupId", value: groupId }, typing: true }, o),
+      answers: hidden("GROUP_NOT_FOUND"),
+    },
+  ],
   "GroupService/CreateGroup": [
     {
       as: "owner",

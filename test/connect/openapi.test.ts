@@ -142,6 +142,7 @@ describe("real calls are as the document says:", () => {
     token = adas;
     const cursor = await listen();
     await call("Ack", { cursor });
+    await call("SetTyping", { recipientId: "ben", typing: true });
     await call("Logout", { allDevices: true });
     const paths = Object.keys(document.paths).filter((path) => path.includes("."));
     expect([...called].sort()).toEqual(paths.sort());

@@ -511,6 +511,20 @@ export declare type SetTypingRequest = Message<"parlance.chat.v1.SetTypingReques
 export declare const SetTypingRequestSchema: GenMessage<SetTypingRequest>;
 
 /**
+ * That it was told.
+ *
+ * @generated from message parlance.chat.v1.SetTypingResponse
+ */
+export declare type SetTypingResponse = Message<"parlance.chat.v1.SetTypingResponse"> & {
+};
+
+/**
+ * Describes the message parlance.chat.v1.SetTypingResponse.
+ * Use `create(SetTypingResponseSchema)` to create a new message.
+ */
+export declare const SetTypingResponseSchema: GenMessage<SetTypingResponse>;
+
+/**
  * Shows that the session lives.
  *
  * @generated from message parlance.chat.v1.Ping
@@ -603,7 +617,8 @@ export declare const ChatService: GenService<{
   },
   /**
    * Opens a session for callers that cannot stream both ways. With it, the
-   * unary calls and `Ack` a caller can do all that `Stream` does.
+   * unary calls and `Ack` a caller can do all that `Stream` does, except watch
+   * presence, for which they call `GetPresence` now and then.
    *
    * @generated from rpc parlance.chat.v1.ChatService.Listen
    */
@@ -624,6 +639,18 @@ export declare const ChatService: GenService<{
     methodKind: "unary";
     input: typeof AckRequestSchema;
     output: typeof AckResponseSchema;
+  },
+  /**
+   * Tells others that the caller types, or no longer does. Nothing is kept.
+   *
+   * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER.
+   *
+   * @generated from rpc parlance.chat.v1.ChatService.SetTyping
+   */
+  setTyping: {
+    methodKind: "unary";
+    input: typeof SetTypingRequestSchema;
+    output: typeof SetTypingResponseSchema;
   },
 }>;
 
