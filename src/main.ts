@@ -31,6 +31,10 @@ const commands: Record<string, Entry> = {
     description: "Print what a user receives, as it happens.",
     load: async () => (await import("./cli/tail.ts")).tailCommand,
   },
+  chat: {
+    description: "Chat in the terminal.",
+    load: async () => (await import("./cli/chat.ts")).chatCommand,
+  },
   replay: {
     description: "Live recorded days of IRC through the service and check that nothing is lost.",
     load: async () => (await import("./cli/replay/replay.ts")).replayCommand,

@@ -10,7 +10,7 @@ export type Credentials =
   | { devUserId: string }
   /** A token of the host application. */
   | { token: string }
-  /** Asked for a token of the host application at every login. */
+  /** Asked for a token of the host application at every login. May throw a `ParlanceError` to end the client with. */
   | { getToken: () => string | Promise<string> };
 
 /** What the client runs on; see the proto's `Device`. */
@@ -79,6 +79,7 @@ export class Login {
 
 function ask(getToken: () => string | Promise<string>): Promise<string> {
   return (async () => getToken())().catch((cause: unknown) => {
+    if (cause instanceof ParlanceError) throw cause;
     throw new ParlanceError(Status.UNKNOWN, "getToken failed", { cause });
   });
 }

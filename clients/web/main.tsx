@@ -1,0 +1,10 @@
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { createRoot } from "react-dom/client";
+import { createTheme } from "./state/theme.ts";
+import "./styles/index.css";
+import { App } from "./ui/app.tsx";
+
+const transport = createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true });
+const root = document.getElementById("root");
+if (root === null) throw new Error("the page has no #root");
+createRoot(root).render(<App transport={transport} theme={createTheme()} />);

@@ -1,0 +1,34 @@
+import { createContext, use, useSyncExternalStore } from "react";
+import type { Chat } from "../state/chat.ts";
+import type { ChatState, Conversation } from "../state/model.ts";
+import type { Store } from "../state/store.ts";
+import type { Theme } from "../state/theme.ts";
+
+/** The chat of the user who is signed in. */
+export const ChatContext = createContext<Chat | undefined>(undefined);
+/** How the page looks. */
+export const ThemeContext = createContext<Store<Theme> | undefined>(undefined);
+
+/** Returns the chat, for its actions. */
+export function useChat(): Chat {
+  const chat = use(ChatContext);
+  if (chat === undefined) throw new Error("this component belongs into a ChatContext");
+  return chat;
+}
+
+/**
+ * Returns a part of the state, and has the component drawn again when it changes.
+ *
+ * @param select returns the same object as long as nothing has changed
+ */
+export function useChatState<T>(select: (state: ChatState) => T): T {
+  const { store } = useChat();
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
+
+/** Returns the conversation that is open, if one is. */
+export function useOpenConversation(): Conversation | undefined {
+  return useChatState(({ openId, conversations }) =>
+    openId === undefined ? undefined : conversations.get(openId),
+  );
+}

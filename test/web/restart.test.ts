@@ -1,0 +1,91 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { describeInBrowser, launchBrowser } from "./browser.ts";
+import { type MortalSite, startMortalSite } from "./site.ts";
+import { type ChatWindow, openWindow } from "./window.ts";
+
+/** What a browser logs of itself when there is no server, whatever the page does. */
+const lostConnection = /^Failed to load resource: net::ERR_/;
+
+describeInBrowser("a server that is killed and comes back", () => {
+  let browser: Browser;
+  let site: MortalSite;
+
+  beforeAll(async () => {
+    [browser, site] = await Promise.all([launchBrowser(), startMortalSite()]);
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    await site?.close();
+  }, 60_000);
+
+  async function windowOf(name: string): Promise<ChatWindow> {
+    const window = await openWindow(browser, site.httpAddress, { expected: lostConnection });
+    onTestFinished(async () => {
+      await window.close();
+      expect(window.problems).toEqual([]);
+    });
+    await window.signIn(name);
+    return window;
+  }
+
+  const banner = ({ page }: ChatWindow) => page.getByRole("status").getByText(/No connection|Connecting/);
+
+  test("costs who is typing nothing: the draft stays, and what was sent arrives once", async () => {
+    const [alice, bob] = await Promise.all([windowOf("alice"), windowOf("bob")]);
+    await alice.startDirect("bob");
+    await alice.say("Before");
+    await bob.open("alice");
+    await bob.bubble("Before").waitFor();
+    await alice.composer.pressSequentially("While it is ");
+
+    await site.kill();
+    await banner(alice).waitFor();
+    await alice.composer.pressSequentially("away");
+    expect(await alice.composer.inputValue()).toBe("While it is away");
+    await alice.composer.press("Enter");
+    await alice.bubble("While it is away").getByText("Sending", { exact: true }).waitFor();
+
+    await site.start();
+    await alice
+      .bubble("While it is away")
+      .getByText(/^(Sent|Read)$/)
+      .waitFor({ timeout: 40_000 });
+    await bob.bubble("While it is away").waitFor({ timeout: 40_000 });
+    await banner(alice).waitFor({ state: "detached", timeout: 40_000 });
+    await bob.say("Back");
+    await alice.bubble("Back").waitFor();
+    for (const window of [alice, bob])
+      expect(await window.texts()).toEqual(["Before", "While it is away", "Back"]);
+  }, 120_000);
+
+  test("gets a message that was on its way when the page was reloaded, once", async () => {
+    const [carol, dan] = await Promise.all([windowOf("carol"), windowOf("dan")]);
+    await carol.startDirect("dan");
+    await carol.say("Here");
+    await dan.open("carol");
+    await dan.bubble("Here").waitFor();
+    await site.kill();
+    await carol.say("Do not lose me");
+    await carol.bubble("Do not lose me").getByText("Sending", { exact: true }).waitFor();
+    await site.start();
+    await carol.page.reload();
+    await dan.bubble("Do not lose me").waitFor({ timeout: 40_000 });
+    await carol
+      .bubble("Do not lose me")
+      .getByText(/^(Sent|Read)$/)
+      .waitFor({ timeout: 40_000 });
+    for (const window of [carol, dan]) expect(await window.texts()).toEqual(["Here", "Do not lose me"]);
+  }, 120_000);
+
+  test("is found at once by who asks to try again", async () => {
+    const erin = await windowOf("erin");
+    await site.kill();
+    const retry = erin.page.getByRole("button", { name: "Retry now" });
+    await retry.waitFor({ timeout: 40_000 });
+    await site.start();
+    // The page may be quicker than the click.
+    await retry.click({ timeout: 2_000 }).catch(() => {});
+    await banner(erin).waitFor({ state: "detached", timeout: 40_000 });
+  }, 120_000);
+});

@@ -1,0 +1,65 @@
+/** Servers that serve the built page. */
+
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import type { Config } from "../../src/config.ts";
+import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
+import { startTestServer, type TestServer } from "../support/server.ts";
+
+/** A server in this process. */
+export interface Site extends TestServer {
+  /** Where browsers find it, such as `127.0.0.1:8080`. */
+  httpAddress: string;
+}
+
+/** Starts a server in this process that serves the page. */
+export async function startSite(overrides?: Partial<Config>): Promise<Site> {
+  requirePage();
+  const server = await startTestServer(overrides);
+  const { httpAddress = "" } = server.server;
+  return Object.assign(server, { httpAddress });
+}
+
+/** A server of its own process that can be killed and started again in the same place. */
+export interface MortalSite {
+  httpAddress: string;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  /** Kills it and deletes its data. */
+  close(): Promise<void>;
+}
+
+/** Starts a server of its own process that serves the page. */
+export async function startMortalSite(): Promise<MortalSite> {
+  requirePage();
+  const data = makeDataDir();
+  const httpPort = await freePort();
+  const start = () => startServe(data.path, ["--http-port", String(httpPort)]);
+  let child: ServeChild = await start();
+  return {
+    httpAddress: `127.0.0.1:${httpPort}`,
+    kill: () => child.kill(),
+    async start() {
+      child = await start();
+    },
+    async close() {
+      await child.kill();
+      data.remove();
+    },
+  };
+}
+
+function requirePage(): void {
+  const page = fileURLToPath(new URL("../../dist/web/index.html", import.meta.url));
+  if (!existsSync(page)) throw new Error("the web page is not built: run `npm run build:web`");
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
