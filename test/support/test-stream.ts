@@ -26,7 +26,7 @@ export class TestStream {
     call: (
       requests: AsyncIterable<MessageInitShape<typeof StreamRequestSchema>>,
       signal: AbortSignal,
-    ) => AsyncIterable<StreamResponse>,
+    ) => AsyncIterable<Pick<StreamResponse, "events">>,
   ) {
     this.ended = this.#read(call(this.#outgoing(), this.#abort.signal));
   }
@@ -103,7 +103,7 @@ export class TestStream {
     }
   }
 
-  async #read(responses: AsyncIterable<StreamResponse>): Promise<unknown> {
+  async #read(responses: AsyncIterable<Pick<StreamResponse, "events">>): Promise<unknown> {
     try {
       for await (const { events } of responses) {
         this.events.push(...events);

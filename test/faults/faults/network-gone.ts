@@ -1,20 +1,20 @@
 /** Faults in which clients are gone, and presence has to say so in time. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { v7 as uuidv7 } from "uuid";
 import { eventually } from "../../support/eventually.ts";
 import type { Violation } from "../checker/violation.ts";
 import type { ChatClient } from "../clients/chat-client.ts";
 import { SdkClient } from "../clients/sdk-client.ts";
 import { SdkProcess } from "../clients/sdk-process.ts";
 import type { FaultContext } from "../context.ts";
+import { directMessage } from "../direct-message.ts";
 import { createHost, missingNetwork } from "../disturb/network.ts";
 import { startProxy } from "../disturb/proxy.ts";
 import type { Fault } from "../fault.ts";
 import { ms, percentile } from "../figures.ts";
 import { type PresenceWatch, startPresenceWatch } from "../presence-watch.ts";
 import { startRelay } from "../relay.ts";
-import { bodyMarker, type Storm } from "../storm.ts";
+import type { Storm } from "../storm.ts";
 
 /** How long presence may be wrong, in milliseconds. */
 const presenceMs = 15_000;
@@ -64,7 +64,7 @@ export const cablePull: Fault = {
       }
       const pluggedMs = performance.now();
       host.plugCable();
-      const answers = pulled.map((client) => client.perform(newMessage(smallStormUser)));
+      const answers = pulled.map((client) => client.perform(directMessage(smallStormUser)));
       violations.push(...(await untilBack(watch, pulled, bodies)));
       resumeMs.push(performance.now() - pluggedMs);
       await Promise.all(answers);
@@ -195,7 +195,7 @@ async function writeTo(storm: Storm, clients: readonly ChatClient[]): Promise<Ma
   const [writer] = storm.clients as [ChatClient];
   const bodies = new Map<ChatClient, string>();
   for (const client of clients) {
-    const message = newMessage(client.userId);
+    const message = directMessage(client.userId);
     bodies.set(client, message.body);
     await writer.perform(message);
   }
@@ -253,12 +253,6 @@ function watchLeaving(
   }, 20);
   context.defer(() => clearInterval(timer));
   return found;
-}
-
-function newMessage(recipientId: string) {
-  const clientMessageId = uuidv7();
-  const body = `${bodyMarker} ${clientMessageId}`;
-  return { f: "send" as const, to: { recipientId }, clientMessageId, body };
 }
 
 function range(times: readonly number[]): string {

@@ -6,7 +6,6 @@ import { connect as dial } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { v7 as uuidv7 } from "uuid";
 import { eventually } from "../../support/eventually.ts";
 import { exitOf } from "../../support/serve-child.ts";
 import type { Violation } from "../checker/violation.ts";
@@ -15,10 +14,11 @@ import { RawClient } from "../clients/raw-client.ts";
 import { SdkClient } from "../clients/sdk-client.ts";
 import { SdkProcess } from "../clients/sdk-process.ts";
 import type { FaultContext } from "../context.ts";
+import { directMessage } from "../direct-message.ts";
 import { missingCommand, missingRoot } from "../disturb/needs.ts";
 import type { Fault } from "../fault.ts";
 import { ms } from "../figures.ts";
-import { bodyMarker } from "../storm.ts";
+import type { FaultServerOptions } from "../server.ts";
 
 /** A proxy that many people have, as it comes. */
 export const nginxInFront: Fault = {
@@ -30,32 +30,21 @@ export const nginxInFront: Fault = {
   missing: () => missingCommand("nginx"),
   async run(context) {
     const violations: Violation[] = [];
-    const server = await context.serve();
-    const address = await startNginx(context, server.address);
-    const { random } = context;
-    const sdk = Array.from({ length: 5 }, (_, n) => new SdkClient({ address, userId: `sdk-${n}` }));
-    const raw = Array.from({ length: 5 }, (_, n) => new RawClient({ address, userId: `raw-${n}`, random }));
-    const clients = [...sdk, ...raw];
-    for (const client of clients) {
-      context.defer(() => client.close());
-      await client.start();
-    }
     const idleMs = context.scale(5_000, 75_000);
-    await delay(idleMs);
-    const fromMs = performance.now();
-    const answers: Promise<boolean>[] = [];
-    for (const [n, client] of clients.entries())
-      answers.push(client.perform(newMessage(clients[(n + 1) % clients.length] as ChatClient)));
-    violations.push(...(await arrived(clients, 1)));
-    await Promise.all(answers);
-    const tookMs = performance.now() - fromMs;
-    const reconnects = (of: readonly ChatClient[]) => of.reduce((sum, client) => sum + client.reconnects, 0);
-    const figure = `after ${ms(idleMs)} of silence: ${reconnects(sdk)} of 5 SDK streams and ${reconnects(raw)} of 5 without pings opened again; everything answered and delivered in ${ms(tookMs)}`;
-    for (const client of clients) await client.close();
-    violations.push(
-      ...(await context.conclude(server, { histories: clients.map(({ history }) => history) })),
-    );
-    return { rounds: 1, violations, figure };
+    // Once with the server's own questions whether the connection lives, once without.
+    const args = ["--keepalive-time-ms", "7200000"];
+    const [asking, silent] = await Promise.all([
+      idleBehindNginx(context, {}, idleMs),
+      idleBehindNginx(context, { args }, idleMs),
+    ]);
+    if (context.mode === "full" && silent.raw === 0)
+      violations.push({ rule: "run", text: "nginx ended no stream: its timeouts were not met" });
+    violations.push(...asking.violations, ...silent.violations);
+    return {
+      rounds: 2,
+      violations,
+      figure: `after ${ms(idleMs)} of silence, ${asking.figure}; without the server's keepalive, ${silent.figure}`,
+    };
   },
 };
 
@@ -91,7 +80,7 @@ export const addressChange: Fault = {
       await server.start({ host: home });
       const fromMs = performance.now();
       const answers = clients.map((client, n) =>
-        client.perform(newMessage(clients[(n + 1) % clients.length] as ChatClient)),
+        client.perform(directMessage((clients[(n + 1) % clients.length] as ChatClient).userId)),
       );
       violations.push(...(await arrived(clients, ++expected)));
       await Promise.all(answers);
@@ -133,6 +122,39 @@ class Names {
   get #file(): string {
     return join(this.#directory, "hosts");
   }
+}
+
+/** Has clients wait behind nginx, then write to each other. */
+async function idleBehindNginx(context: FaultContext, options: FaultServerOptions, idleMs: number) {
+  const { random } = context;
+  const server = await context.serve(options);
+  const address = await startNginx(context, server.address);
+  const sdk = Array.from({ length: 5 }, (_, n) => new SdkClient({ address, userId: `sdk-${n}` }));
+  const raw = Array.from({ length: 5 }, (_, n) => new RawClient({ address, userId: `raw-${n}`, random }));
+  const clients = [...sdk, ...raw];
+  for (const client of clients) {
+    context.defer(() => client.close());
+    await client.start();
+  }
+  await delay(idleMs);
+  const fromMs = performance.now();
+  const answers = clients.map((client, n) =>
+    client.perform(directMessage((clients[(n + 1) % clients.length] as ChatClient).userId)),
+  );
+  const violations = await arrived(clients, 1);
+  await Promise.all(answers);
+  const tookMs = performance.now() - fromMs;
+  const [ofSdk, ofRaw] = [sdk, raw].map((some: ChatClient[]) =>
+    some.reduce((sum, client) => sum + client.reconnects, 0),
+  );
+  for (const client of clients) await client.close();
+  const histories = clients.map(({ history }) => history);
+  violations.push(...(await context.conclude(server, { histories })));
+  return {
+    raw: ofRaw ?? 0,
+    violations,
+    figure: `${ofSdk} of 5 streams of the SDK and ${ofRaw} of 5 without pings were opened again, and everything was answered and delivered in ${ms(tookMs)}`,
+  };
 }
 
 /** Starts nginx with nothing set that does not have to be. */
@@ -179,12 +201,6 @@ function isOpen(port: number): Promise<boolean> {
     });
     socket.on("error", () => resolve(false));
   });
-}
-
-function newMessage({ userId }: ChatClient) {
-  const clientMessageId = uuidv7();
-  const body = `${bodyMarker} ${clientMessageId}`;
-  return { f: "send" as const, to: { recipientId: userId }, clientMessageId, body };
 }
 
 /** Waits until everyone got so many messages of others. */

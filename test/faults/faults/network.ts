@@ -1,8 +1,9 @@
 import type { Fault } from "../fault.ts";
+import { idleForgotten, resets } from "./network-breaks.ts";
 import { cutAnywhere } from "./network-cut.ts";
 import { cablePull, killClient, oneWay } from "./network-gone.ts";
 import { addressChange, nginxInFront } from "./network-paths.ts";
-import { idleForgotten, latency, packetLoss, resets, slowLink } from "./network-poor.ts";
+import { latency, packetLoss, slowLink } from "./network-slow.ts";
 import { reconnectStorm } from "./reconnect-storm.ts";
 
 /** Faults of network. */
