@@ -130,7 +130,16 @@ test("every method is found by reflection", async () => {
   ]);
   expect({ exit: await program.exited, stderr: program.stderr }).toEqual({ exit: 0, stderr: "" });
   const methods = program.stdout.trim().split("\n");
-  for (const method of ["Login", "Logout", "SendDirect", "SendGroup", "Stream", "Listen", "Ack"]) {
+  for (const method of [
+    "Login",
+    "Logout",
+    "SendDirect",
+    "SendGroup",
+    "Stream",
+    "Listen",
+    "Ack",
+    "SetTyping",
+  ]) {
     expect(methods).toContain(`${chat}/${method}`);
   }
   const count = (service: string) => methods.filter((method) => method.startsWith(`${service}/`)).length;
@@ -141,7 +150,7 @@ test("every method is found by reflection", async () => {
     messages: count("parlance.chat.v1.MessageService"),
     presence: count("parlance.chat.v1.PresenceService"),
     health: count("grpc.health.v1.Health"),
-  }).toEqual({ chat: 7, groups: 12, conversations: 2, messages: 2, presence: 1, health: 3 });
+  }).toEqual({ chat: 8, groups: 12, conversations: 2, messages: 2, presence: 1, health: 3 });
 });
 
 test("the three calls that serve prints work as they are printed", async () => {

@@ -109,7 +109,16 @@ test("a field of bytes is a plain Uint8Array, whose slice is a copy", async () =
 
 test("every method of every service keeps its name, path and direction", () => {
   const all = toDefinition(ChatService);
-  expect(Object.keys(all)).toEqual(["login", "logout", "sendDirect", "sendGroup", "stream", "listen", "ack"]);
+  expect(Object.keys(all)).toEqual([
+    "login",
+    "logout",
+    "sendDirect",
+    "sendGroup",
+    "stream",
+    "listen",
+    "ack",
+    "setTyping",
+  ]);
   expect(all.listen).toMatchObject({
     path: "/parlance.chat.v1.ChatService/Listen",
     requestStream: false,

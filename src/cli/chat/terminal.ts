@@ -22,7 +22,10 @@ interface Ends {
 export function takeTerminal(stdin: ReadStream, stdout: WriteStream, program: Ends): () => void {
   const stop = () => program.end();
   const fail = (error: unknown) => program.end(error);
-  const restore = () => void stdout.write(wrap);
+  const restore = () => {
+    stdout.write(wrap);
+    stdin.setRawMode(false);
+  };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, stop);
   process.on("uncaughtException", fail);
@@ -32,6 +35,8 @@ export function takeTerminal(stdin: ReadStream, stdout: WriteStream, program: En
   // A terminal that is gone refuses what is still written.
   stdout.on("error", stop);
   stdout.write(noWrap);
+  // Before anything is drawn: Enter, typed as soon as there is something to see, would come as a line feed.
+  stdin.setRawMode(true);
   return () => {
     for (const signal of signals) process.off(signal, stop);
     process.off("uncaughtException", fail);

@@ -135,25 +135,30 @@ export const packetLoss: Fault = {
       storm.clients.push(client);
     }
     const lossy = storm.clients.slice(-6).map(({ history }) => history);
-    const rate = async (forMs: number) => {
+    const measure = async (forMs: number) => {
       const fromMs = performance.now();
       await delay(forMs);
       const toMs = performance.now();
       const answered = lossy.reduce((sum, history) => sum + answeredIn(history, fromMs, toMs), 0);
       const shown = lossy.reduce((sum, history) => sum + shownIn(history, fromMs, toMs), 0);
+      const p90 = percentile(answerTimes(lossy, { fromMs, toMs }), 90);
       const perSecond = (count: number) => Math.round((count * 1_000) / (toMs - fromMs));
-      return `${perSecond(answered)} answered and ${perSecond(shown)} delivered per second`;
+      const figure = `${perSecond(answered)} answered and ${perSecond(shown)} delivered per second, answers p90 ${ms(p90)}`;
+      return { p90, figure };
     };
-    const before = await rate(context.scale(2_000, 8_000));
+    const before = await measure(context.scale(2_000, 8_000));
     host.loss(20);
-    const during = await rate(context.scale(5_000, 30_000));
+    const during = await measure(context.scale(5_000, 30_000));
     host.loss(0);
     const violations = await context.conclude(server);
+    // What is lost is sent again after at least 200 ms.
+    if (during.p90 < 200)
+      violations.push({ rule: "run", text: `p90 of answers was ${ms(during.p90)}: nothing was lost` });
     const reconnects = storm.clients.slice(-6).reduce((sum, client) => sum + client.reconnects, 0);
     return {
       rounds: 1,
       violations,
-      figure: `6 clients: ${before} before, ${during} with 20 % loss; ${reconnects} reconnects`,
+      figure: `6 clients: ${before.figure} before; ${during.figure} with 20 % loss; ${reconnects} reconnects`,
     };
   },
 };
