@@ -186,8 +186,12 @@ function parseRule(text: string): { name: string; rule: Rule } {
   };
 }
 
-/** Makes a generator of numbers from 0 to below 1 that follow from a seed and a name (Mulberry32). */
-function createRandom(seed: number, name: string): () => number {
+/**
+ * Makes a generator of numbers from 0 to below 1 that follow from a seed and a
+ * name, so that each user of a seed draws the same ones whatever runs beside it.
+ * Mulberry32: small, and good enough to choose moments and messages.
+ */
+export function createRandom(seed: number, name: string): () => number {
   let state = seed;
   for (const unit of name) state = Math.imul(state ^ (unit.codePointAt(0) ?? 0), 0x01000193);
   return () => {

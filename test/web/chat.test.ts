@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { text } from "../support/server.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
-import { type ChatWindow, openWindow, type WindowOptions } from "./window.ts";
+import { type ChatWindow, openTestWindow, type WindowOptions } from "./window.ts";
 
 describeInBrowser("the web page", () => {
   let browser: Browser;
@@ -20,11 +20,7 @@ describeInBrowser("the web page", () => {
 
   /** Opens a window as a user; it must be without complaints in the end. */
   async function windowOf(name: string, options?: WindowOptions): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress, options);
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress, options);
     await window.signIn(name);
     return window;
   }

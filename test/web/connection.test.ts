@@ -1,9 +1,9 @@
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { text } from "../support/server.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
-import { type ChatWindow, openWindow } from "./window.ts";
+import { type ChatWindow, openTestWindow } from "./window.ts";
 
 /** What a browser logs of itself when it is offline. */
 const lostConnection = /net::ERR_/;
@@ -21,11 +21,7 @@ describeInBrowser("a page that loses its connection", () => {
   }, 60_000);
 
   async function windowOf(name: string): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress, { expected: lostConnection });
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress, { expected: lostConnection });
     await window.signIn(name);
     return window;
   }

@@ -1,10 +1,10 @@
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { text } from "../support/server.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
-import { type ChatWindow, openWindow } from "./window.ts";
+import { type ChatWindow, openTestWindow } from "./window.ts";
 
 const messages = 5_000;
 /** Far more than a screen of lines, far fewer than the messages. */
@@ -31,11 +31,7 @@ describeInBrowser("a history of 5,000 messages", () => {
   }, 60_000);
 
   async function openHistory(): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress);
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress);
     await window.signIn("ben");
     await window.open("ann");
     await window.log.getByText(String(messages), { exact: true }).waitFor();

@@ -1,9 +1,9 @@
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { text } from "../support/server.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
-import { type ChatWindow, openWindow } from "./window.ts";
+import { type ChatWindow, openTestWindow } from "./window.ts";
 
 const markup = '<script>alert(1)</script><img src=x onerror="alert(2)"><b>bold</b>';
 const escapes = "\u001b[31mred\u001b[0m\u0007";
@@ -22,11 +22,7 @@ describeInBrowser("what people type is text, and nothing else", () => {
   }, 60_000);
 
   async function windowOf(name: string): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress);
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress);
     await window.signIn(name);
     return window;
   }

@@ -1,11 +1,11 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Locator } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { text } from "../support/server.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
-import { type ChatWindow, openWindow } from "./window.ts";
+import { type ChatWindow, openTestWindow } from "./window.ts";
 
 /** Where pictures for the README go, such as `docs/images`; without it they are not kept. */
 const folder = process.env.PARLANCE_TEST_SCREENSHOTS;
@@ -25,11 +25,7 @@ describeInBrowser("the pictures of the README", () => {
   }, 60_000);
 
   async function windowOf(options: BrowserContextOptions): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress, { deviceScaleFactor: 2, ...options });
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress, { deviceScaleFactor: 2, ...options });
     await window.signIn("Nora Lind");
     return window;
   }

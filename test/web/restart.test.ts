@@ -1,8 +1,8 @@
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type MortalSite, startMortalSite } from "./site.ts";
-import { type ChatWindow, openWindow } from "./window.ts";
+import { type ChatWindow, openTestWindow } from "./window.ts";
 
 /** What a browser logs of itself when there is no server, whatever the page does. */
 const lostConnection = /^Failed to load resource: net::ERR_/;
@@ -20,11 +20,7 @@ describeInBrowser("a server that is killed and comes back", () => {
   }, 60_000);
 
   async function windowOf(name: string): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress, { expected: lostConnection });
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress, { expected: lostConnection });
     await window.signIn(name);
     return window;
   }

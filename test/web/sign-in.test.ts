@@ -1,9 +1,9 @@
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { mintToken } from "../../src/auth/mint.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
-import { type ChatWindow, openWindow } from "./window.ts";
+import { type ChatWindow, openTestWindow } from "./window.ts";
 
 /** What a browser logs of itself when a login is refused. */
 const refused = /status of 4\d\d/;
@@ -28,11 +28,7 @@ describeInBrowser("signing in", () => {
   }, 60_000);
 
   async function windowOn(site: Site): Promise<ChatWindow> {
-    const window = await openWindow(browser, site.httpAddress, { expected: refused });
-    onTestFinished(async () => {
-      await window.close();
-      expect(window.problems).toEqual([]);
-    });
+    const window = await openTestWindow(browser, site.httpAddress, { expected: refused });
     return window;
   }
 

@@ -1,4 +1,5 @@
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
+import { expect, onTestFinished } from "vitest";
 
 /** How to open a window. */
 export interface WindowOptions extends BrowserContextOptions {
@@ -92,4 +93,17 @@ export async function openWindow(
     texts: () => log.locator(".message-text").allInnerTexts(),
     close: () => context.close(),
   };
+}
+
+/**
+ * Opens a window for the test that runs: closed at its end, when the page must
+ * have had nothing to complain about.
+ */
+export async function openTestWindow(...args: Parameters<typeof openWindow>): Promise<ChatWindow> {
+  const window = await openWindow(...args);
+  onTestFinished(async () => {
+    await window.close();
+    expect(window.problems).toEqual([]);
+  });
+  return window;
 }
