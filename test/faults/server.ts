@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { makeDataDir, type ServeChild, type ServeOptions, startServe } from "../support/serve-child.ts";
@@ -143,6 +144,14 @@ export class FaultServer {
   /** How much memory the process has. */
   residentBytes(): number {
     return this.#running.residentBytes();
+  }
+
+  /** How much CPU time the process has used, in milliseconds. */
+  cpuMs(): number {
+    // Behind the name, which may hold anything: utime and stime, in ticks of 10 ms.
+    const [, fields = ""] = readFileSync(`/proc/${this.pid}/stat`, "utf8").split(/\) (?=[A-Z] )/);
+    const [utime, stime] = fields.split(" ").slice(11, 13);
+    return (Number(utime) + Number(stime)) * 10;
   }
 
   /** Asks the process what it has open: the line it logs on SIGUSR2. */

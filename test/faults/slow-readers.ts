@@ -1,5 +1,6 @@
 /** Readers that do not read, and the load that passes by them. */
 
+import { Metadata } from "nice-grpc";
 import { v7 as uuidv7 } from "uuid";
 import { connect, logIn } from "../support/connect.ts";
 import { eventually } from "../support/eventually.ts";
@@ -51,6 +52,38 @@ export async function openListeners(
       return () => abort.abort();
     }),
   );
+}
+
+/**
+ * Has users listen, 50 over a connection, and counts the messages they get.
+ *
+ * @returns how many came so far, of all users together
+ */
+export async function countMessages(
+  context: FaultContext,
+  address: string,
+  userIds: readonly string[],
+): Promise<() => number> {
+  const perConnection = 50;
+  let count = 0;
+  for (let n = 0; n < userIds.length; n += perConnection) {
+    const tokens = await logIn(address, userIds.slice(n, n + perConnection));
+    const connection = connect(address);
+    context.defer(connection.close);
+    await Promise.all(
+      tokens.map(async (token) => {
+        const metadata = Metadata({ authorization: `Bearer ${token}` });
+        const responses = connection.chat.listen({}, { metadata })[Symbol.asyncIterator]();
+        await responses.next();
+        void (async () => {
+          for (let next = await responses.next(); !next.done; next = await responses.next()) {
+            for (const { event } of next.value.events) if (event.case === "message") count++;
+          }
+        })().catch(() => {});
+      }),
+    );
+  }
+  return () => count;
 }
 
 /** Sends many messages, some hundred at a time, and resolves once all were answered. */

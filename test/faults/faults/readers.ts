@@ -6,7 +6,15 @@ import type { Violation } from "../checker/violation.ts";
 import { RawClient } from "../clients/raw-client.ts";
 import type { Fault } from "../fault.ts";
 import { megabytes, ms, percentile } from "../figures.ts";
-import { openListeners, openStalled, peakMemory, readOn, sendMany, startSender } from "../slow-readers.ts";
+import {
+  countMessages,
+  openListeners,
+  openStalled,
+  peakMemory,
+  readOn,
+  sendMany,
+  startSender,
+} from "../slow-readers.ts";
 import { deliveryTimes } from "../timings.ts";
 
 const megabyte = 1_048_576;
@@ -209,5 +217,37 @@ const catchUpSeam: Fault = {
   },
 };
 
+const bigGroup: Fault = {
+  id: "M6",
+  name: "big-group",
+  title: "a group of 2,000 members, all listening, over 40 connections",
+  figureTitle: "CPU of the server per delivered message",
+  ci: false,
+  async run(context) {
+    const members = 2_000;
+    const messages = 200;
+    const server = await context.serve({ args: ["--max-new-sessions-per-second", "0"] });
+    const owner = await startSender(context, server.address, "owner");
+    const userIds = Array.from({ length: members }, (_, n) => `member-${n}`);
+    await owner.perform({ f: "create-group", groupId: "big", memberIds: userIds.slice(0, 500) });
+    for (let n = 500; n < members; n += 500)
+      await owner.perform({ f: "add", groupId: "big", userIds: userIds.slice(n, n + 500) });
+    const received = await countMessages(context, server.address, userIds);
+    const before = server.cpuMs();
+    await sendMany(owner, { groupId: "big" }, messages, 100);
+    const due = members * messages;
+    await eventually(() => received() >= due, 60_000).catch(() => {});
+    const cpuMs = server.cpuMs() - before;
+    const violations: Violation[] = [];
+    if (received() !== due) violations.push({ rule: "I6", text: `${received()} of ${due} deliveries came` });
+    violations.push(...(await context.conclude(server, { histories: [owner.history] })));
+    return {
+      rounds: messages,
+      violations,
+      figure: `${received()} of ${due} deliveries, ${((cpuMs * 1_000) / due).toFixed(1)} µs of CPU each`,
+    };
+  },
+};
+
 /** Faults of readers. */
-export const readersFaults: readonly Fault[] = [zeroWindow, stalledCrowd, leavers, catchUpSeam];
+export const readersFaults: readonly Fault[] = [zeroWindow, stalledCrowd, leavers, catchUpSeam, bigGroup];
