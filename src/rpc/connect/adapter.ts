@@ -106,8 +106,8 @@ async function* received(
   }
 }
 
-/** What ended a call from outside says more than what its handler made of that. */
-function endOf(error: unknown, call: HttpCall, { trailer }: CallContext): ConnectError {
+/** Turns what a handler threw into what its call ends with: what ended it from outside says more than that. */
+export function endOf(error: unknown, call: HttpCall, { trailer }: CallContext): ConnectError {
   if (call.endStatus !== undefined) return connectErrorOf(call.endStatus);
   return error instanceof ConnectError ? error : toConnectError(error, trailer);
 }

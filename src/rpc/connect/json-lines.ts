@@ -1,5 +1,4 @@
 import { fromBinary, fromJsonString, toJsonString } from "@bufbuild/protobuf";
-import { ConnectError } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import {
   type ListenRequest,
@@ -8,8 +7,8 @@ import {
 } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
 import { Undecodable } from "../definition.ts";
 import { toStatus } from "../errors.ts";
-import { callContextOf, type Implementation } from "./adapter.ts";
-import { connectErrorOf, toConnectError, tooLarge } from "./errors.ts";
+import { callContextOf, endOf, type Implementation } from "./adapter.ts";
+import { connectErrorOf, tooLarge } from "./errors.ts";
 import type { HttpCall, HttpRequest } from "./http-call.ts";
 import { jsonOptions, unwrapOpaque, wrapOpaque } from "./json.ts";
 import { bodyOf, drained, isGone, sendError } from "./response.ts";
@@ -63,12 +62,7 @@ async function run(
     if (call.endStatus !== undefined) throw connectErrorOf(call.endStatus);
     response.end();
   } catch (thrown) {
-    const error =
-      call.endStatus !== undefined
-        ? connectErrorOf(call.endStatus)
-        : thrown instanceof ConnectError
-          ? thrown
-          : toConnectError(thrown, context.trailer);
+    const error = endOf(thrown, call, context);
     if (!response.headersSent) sendError(response, error);
     else if (!isGone(response)) response.end(`${JSON.stringify({ error: errorToJson(error, undefined) })}\n`);
   }
