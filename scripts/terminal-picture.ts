@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { widthOfGrapheme } from "../src/cli/chat/text/width.ts";
+import { widthOf } from "../src/cli/chat/text/width.ts";
 import { startTestServer, text } from "../test/support/server.ts";
 import type { Cell, Pen, TerminalScreen } from "../test/support/terminal/screen.ts";
 import { openTerminal } from "../test/support/terminal/terminal.ts";
@@ -118,7 +118,7 @@ function runsOf(row: readonly Cell[]): Run[] {
   for (const [x, { text: shown, pen }] of row.entries()) {
     const last = runs.at(-1);
     // What is wide, or may be drawn so, gets a place of its own.
-    const alone = shown !== "" && (widthOfGrapheme(shown) > 1 || /\P{ASCII}/u.test(shown));
+    const alone = shown !== "" && (widthOf(shown) > 1 || /\P{ASCII}/u.test(shown));
     const lastIsAscii = last !== undefined && !/\P{ASCII}/u.test(last.text);
     if (shown === "" && last !== undefined) last.columns++;
     else if (

@@ -1,4 +1,4 @@
-import { graphemesOf, widthOfGrapheme } from "../../../src/cli/chat/text/width.ts";
+import { graphemesOf, widthOf } from "../../../src/cli/chat/text/width.ts";
 
 const esc = "\u001b";
 /** CSI with its prefix, parameters and final byte; OSC with its text; or a plain escape. */
@@ -116,7 +116,7 @@ export class TerminalScreen {
   }
 
   #put(grapheme: string): void {
-    const width = widthOfGrapheme(grapheme);
+    const width = widthOf(grapheme);
     if (width === 0) return;
     if (this.x + width > this.columns) {
       if (this.modes.has(7)) {

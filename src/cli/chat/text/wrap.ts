@@ -1,4 +1,4 @@
-import { graphemesOf, widthOf, widthOfGrapheme } from "./width.ts";
+import { graphemesOf, widthOf } from "./width.ts";
 
 /**
  * Breaks a text into lines: at its line breaks, between words, and within words
@@ -29,7 +29,7 @@ export function wrap(text: string, width: number, firstWidth = width): string[] 
       } else {
         if (wordWidth <= width) endLine();
         for (const grapheme of graphemesOf(word)) {
-          const graphemeWidth = widthOfGrapheme(grapheme);
+          const graphemeWidth = widthOf(grapheme);
           if (used + graphemeWidth > room()) endLine();
           line += grapheme;
           used += graphemeWidth;
