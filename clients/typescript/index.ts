@@ -26,6 +26,7 @@ export { ErrorReason, ParlanceError, Status, type Violation } from "./errors.ts"
 export type { ClientEvent, LogCase, Reset, ShownCase } from "./events.ts";
 export type { ClientState } from "./live.ts";
 export type { Credentials, DeviceInit } from "./login.ts";
+export { OwnTyping } from "./own-typing.ts";
 export type { BackoffOptions } from "./reconnect.ts";
 export type { ContentInit, SendInit, Target } from "./sends.ts";
 export { createTransport, type Transport, type TransportOptions } from "./transport.ts";

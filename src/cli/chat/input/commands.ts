@@ -41,11 +41,15 @@ export type Line =
     }
   | { kind: "mistake"; message: string };
 
+/** Whether a line is a command, also one that is not finished. */
+export function isCommandLine(line: string): boolean {
+  return line.startsWith("/") && !line.startsWith("//");
+}
+
 /** Reads a line: a command when it begins with `/`, else a text. `//` begins a text with one slash. */
 export function parseLine(line: string): Line {
   if (line.trim() === "") return { kind: "empty" };
-  if (!line.startsWith("/")) return { kind: "text", text: line };
-  if (line.startsWith("//")) return { kind: "text", text: line.slice(1) };
+  if (!isCommandLine(line)) return { kind: "text", text: line.startsWith("/") ? line.slice(1) : line };
   const [, name = "", after = ""] = /^\/(\S*)\s*(.*)$/s.exec(line) ?? [];
   if (!isCommand(name)) {
     const names = Object.keys(commands).map((each) => `/${each}`);

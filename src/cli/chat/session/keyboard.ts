@@ -1,4 +1,4 @@
-import { complete } from "../input/commands.ts";
+import { complete, isCommandLine } from "../input/commands.ts";
 import type { Editor } from "../input/editor.ts";
 import * as edit from "../input/editor.ts";
 import { InputHistory } from "../input/history.ts";
@@ -44,8 +44,8 @@ export class Keyboard {
     const { store, ownTyping } = this.#session;
     store.update((state) => without(state, "hint"));
     this.#act(action);
-    const { editor } = store.state;
-    ownTyping.onInput(openOf(store.state)?.target, editor.text);
+    const { text } = store.state.editor;
+    ownTyping.wrote(isCommandLine(text) ? undefined : openOf(store.state)?.target, text);
   }
 
   #act(action: KeyAction): void {

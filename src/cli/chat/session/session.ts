@@ -1,8 +1,9 @@
-import type {
-  ClientEvent,
-  ParlanceClient,
-  ParlanceError,
-  Target,
+import {
+  type ClientEvent,
+  OwnTyping,
+  type ParlanceClient,
+  type ParlanceError,
+  type Target,
 } from "../../../../clients/typescript/index.ts";
 import { emptyEditor } from "../input/editor.ts";
 import { type Screen, screenOf } from "../screen/screen.ts";
@@ -21,7 +22,6 @@ import { Store } from "../state/store.ts";
 import { addEntry, loadingTimeline } from "../state/timeline.ts";
 import { loadConversations, loadGroup, loadOlder } from "./loading.ts";
 import { Outbox } from "./outbox.ts";
-import { OwnTyping } from "./own-typing.ts";
 import { problemOf } from "./problems.ts";
 import { Reading } from "./reading.ts";
 import { Watching } from "./watching.ts";
@@ -59,7 +59,7 @@ export class ChatSession {
     this.client = client;
     this.store = new Store(emptyState(client.userId, address, client.state, size));
     this.outbox = new Outbox(client, this.store);
-    this.ownTyping = new OwnTyping(client);
+    this.ownTyping = new OwnTyping((target, typing) => client.setTyping(target, typing));
     this.#reading = new Reading(client, this.store);
     this.#watching = new Watching(client, this.store);
     this.show(welcome);
@@ -171,6 +171,7 @@ export class ChatSession {
   /** Lets go of timers and listeners. */
   close(): void {
     clearTimeout(this.#typingTimer);
+    this.ownTyping.stop();
     this.store.close();
   }
 
