@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Server } from "nice-grpc";
 import type { TokenVerifier } from "./auth/verifier.ts";
 import type { Bus } from "./bus/bus.ts";
@@ -18,6 +19,8 @@ export interface ParlanceParts {
   limits?: Partial<ChatLimits>;
   log: Logger;
   handles?: CallHandles;
+  /** Names this node among those that share the store; by default a new one. */
+  instanceId?: string;
 }
 
 /** A chat and its services, not yet on any server. */
@@ -34,7 +37,11 @@ export interface AssembledParlance {
 
 /** Puts a chat together. The parts stay the caller's to close, after `chat.close()`. */
 export async function assemble({ limits, handles, ...parts }: ParlanceParts): Promise<AssembledParlance> {
-  const chat = await Chat.create({ ...parts, limits: { ...defaultLimits, ...limits } });
+  const chat = await Chat.create({
+    ...parts,
+    instanceId: parts.instanceId ?? randomUUID(),
+    limits: { ...defaultLimits, ...limits },
+  });
   const validator = createRequestValidator();
   validator.warm(chatServices);
   const servicesFor = (handles: ServiceParts["handles"]) =>

@@ -259,8 +259,11 @@ describe("embedding", () => {
     await host.close();
     expect(await store.lastPosition()).toBe(1);
     const heard: BusMessage[] = [];
-    bus.subscribe("x", (message) => heard.push(message));
-    bus.publish("x", { type: "logout", userId: "ada" });
+    bus.subscribe("x", (message) => {
+      heard.push(message);
+      return undefined;
+    });
+    bus.publish("x", { type: "logout", id: 1, userId: "ada" });
     expect(heard).toHaveLength(1);
 
     const second = await startHost({ store, bus });

@@ -1,10 +1,18 @@
 /**
- * The bus carries events between nodes, at most once and in no promised order.
- * A message that is lost, late or doubled costs latency, never an event: feeds
- * find gaps by seq and read the store.
+ * The bus carries messages between nodes, at most once and in no promised
+ * order. A message that is lost, late or doubled costs latency, never an event:
+ * `chat/tail.ts` finds by position what is missing and reads the store.
  *
  * Messages are objects, not bytes, so that within one process nothing is
  * encoded for nobody; an implementation that crosses processes encodes them.
+ *
+ * Rules every implementation keeps, tested by `test/contracts/bus.ts`:
+ *
+ * - A message reaches the handlers of its subject in this process before
+ *   `publish` returns, as the same object, and each handler once.
+ * - It reaches handlers in other processes that are connected; from one process,
+ *   on subjects another listens to for a while, in the order of publishing.
+ * - Ids in subjects may have any characters; the implementation encodes them.
  */
 
 import type { EventKind } from "../store/store.ts";
@@ -20,6 +28,19 @@ export interface LogMessage {
   frame: Uint8Array;
 }
 
+/**
+ * Tells every node which events a commit added, after the events themselves
+ * were published: so a node knows of each position whether it concerns it, and
+ * whether it lacks the event.
+ */
+export interface NoticeMessage {
+  type: "notice";
+  /** The position of the first event; the others follow without gaps. */
+  firstPosition: number;
+  /** For each event the subjects it was published on; empty when there were too many to name. */
+  subjects: readonly (readonly string[])[];
+}
+
 /** The kinds of ephemeral events. The numbers are those of the proto's `EventKind`. */
 export const EphemeralKind = { RECEIPT: 4, TYPING: 5, PRESENCE: 6 } as const;
 export type EphemeralKind = (typeof EphemeralKind)[keyof typeof EphemeralKind];
@@ -28,8 +49,8 @@ export type EphemeralKind = (typeof EphemeralKind)[keyof typeof EphemeralKind];
 export interface EphemeralMessage {
   type: "ephemeral";
   kind: EphemeralKind;
-  /** Who gets it: the sessions of a user, those in a group, or those that watch a user's presence. */
-  target: "user" | "group" | "watchers";
+  /** Who gets it: the sessions of a user, or those of a group's members. */
+  target: "user" | "group";
   /** The user or the group of `target`. */
   id: string;
   /** A user whose sessions do not get it. */
@@ -38,24 +59,121 @@ export interface EphemeralMessage {
   frame: Uint8Array;
 }
 
+/** Tells who watches a user whether the user is connected to one node. */
+export interface PresenceMessage {
+  type: "presence";
+  userId: string;
+  /** The node it speaks of, by `NodeStatus.instanceId`. */
+  instanceId: string;
+  /** The platforms of the user's sessions there, numbers of the proto's `Platform`; none when there are no sessions. */
+  platforms: readonly number[];
+  /** When the user was last active there, in milliseconds since 1970. */
+  lastActiveMs: number;
+}
+
+/**
+ * Asks where users are connected. Published to all nodes, each publishes the
+ * presence of those it has; as a request on a user's subject it is answered
+ * with that user's.
+ */
+export interface PresenceQueryMessage {
+  type: "presenceQuery";
+  userIds: readonly string[];
+}
+
 /** Tells nodes that sessions of a user end: of one device, or of all. */
 export interface LogoutMessage {
   type: "logout";
+  /** The logout's id in the store. */
+  id: number;
   userId: string;
   deviceId?: string;
 }
 
-export type BusMessage = LogMessage | EphemeralMessage | LogoutMessage;
+/** Tells nodes that a device opened a session, which takes the place of any other of that device. */
+export interface OpenedMessage {
+  type: "opened";
+  userId: string;
+  deviceId: string;
+  /** How often the device was opened, this time included. */
+  opens: number;
+}
 
-/** Called with each message, in the order of publishing within one process. Must not throw. */
-export type BusHandler = (message: BusMessage) => void;
+/** What a node says of itself. */
+export interface NodeStatus {
+  /** Its name, unique among the nodes. */
+  name: string;
+  /** A random id made when the process started. */
+  instanceId: string;
+  /** Where it takes gRPC calls, as `host:port`. */
+  address: string;
+  /** The release it runs. */
+  version: string;
+  /** When it started, and its clock when it said so, in milliseconds since 1970. */
+  startTimeMs: number;
+  timeMs: number;
+  /** How many sessions are open. */
+  sessions: number;
+  /** How many users have them. */
+  users: number;
+  draining: boolean;
+}
+
+/** A node's answer to `nodeQuery` and `drainNode`. */
+export interface NodeMessage extends NodeStatus {
+  type: "node";
+}
+
+/** Asks all nodes, or the one of a name, what they are. */
+export interface NodeQueryMessage {
+  type: "nodeQuery";
+  name?: string;
+}
+
+/** Has the node of a name send its sessions elsewhere and take no new ones. */
+export interface DrainNodeMessage {
+  type: "drainNode";
+  name: string;
+  /** The most sessions it sends away in a second; 0 for all at once. */
+  sessionsPerSecond: number;
+}
+
+export type BusMessage =
+  | LogMessage
+  | NoticeMessage
+  | EphemeralMessage
+  | PresenceMessage
+  | PresenceQueryMessage
+  | LogoutMessage
+  | OpenedMessage
+  | NodeMessage
+  | NodeQueryMessage
+  | DrainNodeMessage;
+
+/** Called with each message. What it returns answers a request and is dropped otherwise. Must not throw. */
+export type BusHandler = (message: BusMessage) => BusMessage | undefined;
 
 /** The subjects messages are published on. Ids are used as they are; implementations encode them. */
 export const subjects = {
+  /** What concerns a user's sessions. */
   user: (userId: string) => `user.${userId}`,
+  /** What concerns a group's members. */
   group: (groupId: string) => `group.${groupId}`,
+  /** What those who watch a user are told. */
   presence: (userId: string) => `presence.${userId}`,
+  /** Notices of what was added to the log. */
+  log: "log",
+  /** What every node has to know. */
+  nodes: "nodes",
 };
+
+/** How long to wait for answers. */
+export interface RequestOptions {
+  /** At most this long in all. */
+  maxMs: number;
+  /** Once there is an answer, no longer than this for a further one. Default: `maxMs`. */
+  quietMs?: number;
+}
 
 /** Carries messages to whoever subscribed to their subject, on this node or another. */
 export interface Bus {
@@ -63,6 +181,13 @@ export interface Bus {
   publish(subject: string, message: BusMessage): void;
   /** Subscribes until the returned function is called. */
   subscribe(subject: string, handler: BusHandler): () => void;
+  /**
+   * Publishes and returns what handlers in other processes answer; none, at
+   * once, when no other process listens to the subject, or when the bus is cut off.
+   */
+  request(subject: string, message: BusMessage, options: RequestOptions): Promise<BusMessage[]>;
+  /** Whether other processes can be reached now. Always, where there are none. */
+  readonly connected: boolean;
   /** Registers what to call when messages may have been lost, as after a reconnect, until the returned function is called. */
   onReset(handler: () => void): () => void;
   /** Stops delivering. */

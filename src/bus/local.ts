@@ -17,6 +17,8 @@ export function createLocalBus(): Bus {
         if (set.size === 0 && handlers.get(subject) === set) handlers.delete(subject);
       };
     },
+    request: async () => [],
+    connected: true,
     onReset: () => () => {},
     async close() {
       handlers.clear();

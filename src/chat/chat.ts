@@ -3,17 +3,17 @@ import type { SetTypingRequest } from "../../gen/parlance/chat/v1/chat_service_p
 import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import type { Open } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { TokenVerifier } from "../auth/verifier.ts";
-import { type Bus, type BusMessage, EphemeralKind, subjects } from "../bus/bus.ts";
+import { type Bus, type BusMessage, EphemeralKind, type EphemeralMessage, subjects } from "../bus/bus.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { failPoint } from "../fail-points.ts";
-import type { Store } from "../store/store.ts";
+import type { LogoutRecord, Store } from "../store/store.ts";
 import { Admission } from "./admission.ts";
 import type { Caller } from "./caller.ts";
 import { createCatchUp } from "./catch-up.ts";
 import { Conversations } from "./conversations.ts";
 import { Cursors } from "./cursors.ts";
+import { Delivery } from "./delivery.ts";
 import { drain, draining, endExpired, endLoggedOut, endReplaced } from "./endings.ts";
-import { Feeds } from "./feeds.ts";
 import { cursorAt, type EventInit, encodeEvent } from "./frames.ts";
 import { Groups } from "./groups.ts";
 import { History } from "./history.ts";
@@ -24,12 +24,13 @@ import { type ChatLimits, limitsMessage } from "./limits.ts";
 import { createLogFramer } from "./log-frame.ts";
 import type { Logger } from "./logger.ts";
 import { Logins } from "./logins.ts";
+import { Logouts } from "./logouts.ts";
 import { PageTokens } from "./page-tokens.ts";
 import { Presences } from "./presences.ts";
 import { createPublisher } from "./publisher.ts";
 import { createSends, type Sends } from "./sends.ts";
 import { Session } from "./session.ts";
-import { TailFollower } from "./tail-follower.ts";
+import { Tail } from "./tail.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 const sweepMs = 1_000;
@@ -41,6 +42,8 @@ export interface ChatParts {
   verifier: TokenVerifier;
   limits: ChatLimits;
   log: Logger;
+  /** Names this node among those that share the store; a random id. */
+  instanceId: string;
 }
 
 /**
@@ -61,8 +64,8 @@ export class Chat {
   readonly #bus: Bus;
   readonly #log: Logger;
   readonly #cursors: Cursors;
-  readonly #feeds: Feeds;
-  readonly #tail: TailFollower;
+  readonly #logouts: Logouts;
+  readonly #tail: Tail;
   readonly #catchUp: (session: Session) => Promise<void>;
   readonly #wakeQueue = new WakeQueue();
   readonly #admission: Admission;
@@ -70,8 +73,11 @@ export class Chat {
   /** Ends what the store and the bus were asked to call. */
   readonly #letGo: () => void;
   #draining = false;
+  /** How often `drain` was called. */
+  #drains = 0;
 
-  private constructor({ store, bus, verifier, limits, log }: ChatParts, lastPosition: number) {
+  private constructor(parts: ChatParts, lastPosition: number, lastLogoutId: number) {
+    const { store, bus, verifier, limits, log, instanceId } = parts;
     this.#store = store;
     this.#bus = bus;
     this.#log = log;
@@ -84,14 +90,20 @@ export class Chat {
     this.hub = new Hub(store, bus, {
       onMessage,
       onUserCame: (userId) => this.presences.came(userId),
-      onUserGone: (userId) => {
-        this.presences.went(userId);
-        this.#feeds.forgetUser(userId);
-      },
-      onGroupGone: (groupId) => this.#feeds.forgetGroup(groupId),
+      onUserGone: (userId, { drained }) => this.presences.went(userId, drained),
     });
-    this.#feeds = new Feeds(store, frame, this.hub, log);
-    this.#tail = new TailFollower(store, frame, lastPosition, (message) => this.#feeds.accept(message));
+    const delivery = new Delivery(this.hub);
+    this.#tail = new Tail({
+      store,
+      frame,
+      seen: lastPosition,
+      connected: () => bus.connected,
+      concernsSubjects: (all) => this.hub.listensTo(all),
+      concerns: (event) => delivery.concerns(event),
+      deliver: (message) => delivery.deliver(message),
+      onError: (err) => log.warn({ err }, "the log's tail could not be read"),
+    });
+    this.#logouts = new Logouts(store, lastLogoutId, (logout) => this.#endLoggedOut(logout));
     this.#cursors = new Cursors(store, () => this.#tail.seen);
     this.#catchUp = createCatchUp(store, frame);
     this.logins = new Logins(store, verifier, limits);
@@ -99,21 +111,25 @@ export class Chat {
     this.groups = new Groups(store, pages, limits.maxGroupMembers);
     this.conversations = new Conversations(store, bus, pages);
     this.history = new History(store, this.groups, pages);
-    this.presences = new Presences(store, bus, this.hub, onMessage);
+    this.presences = new Presences(store, bus, this.hub, instanceId);
 
     const publish = createPublisher(bus, frame);
-    const stopPublishing = store.onAppended((event) => {
-      if (failPoint("publish")) return;
-      publish(event);
-      this.#tail.note(event.position);
-    });
-    const stopWatching = bus.onReset(() =>
-      this.#background("the log's tail could not be read", this.#tail.read()),
-    );
+    const endings = [
+      store.onAppended((events) => {
+        if (!failPoint("publish")) publish(events);
+      }),
+      bus.subscribe(subjects.log, onMessage),
+      bus.subscribe(subjects.nodes, onMessage),
+      bus.onReset(() => {
+        this.#readMissed();
+        this.presences.ask();
+      }),
+    ];
     this.#letGo = () => {
-      stopPublishing();
-      stopWatching();
+      for (const end of endings) end();
+      this.#tail.close();
     };
+    this.#tail.start();
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
   }
 
@@ -124,7 +140,8 @@ export class Chat {
 
   /** Builds a chat on its parts. */
   static async create(parts: ChatParts): Promise<Chat> {
-    return new Chat(parts, await parts.store.lastPosition());
+    const { store } = parts;
+    return new Chat(parts, await store.lastPosition(), await store.lastLogoutId());
   }
 
   /**
@@ -133,6 +150,7 @@ export class Chat {
    * `closeSession` in the end.
    *
    * @param kill ends the call when its reader does not take the end of the session
+   * @param signal aborts when the caller has gone: then its device's other session is left as it is
    * @throws ChatError CURSOR_OF_ANOTHER_EPOCH, CURSOR_IN_FUTURE, SERVER_DRAINING, TOO_MANY_SESSIONS,
    *   TOO_MANY_NEW_SESSIONS
    */
@@ -141,6 +159,7 @@ export class Chat {
     open: Open | undefined,
     requestId: string,
     kill: (error: ChatError) => void,
+    signal: AbortSignal,
   ): Promise<Session> {
     this.#admit();
     const { userId, deviceId } = caller;
@@ -151,6 +170,7 @@ export class Chat {
 
     const session = new Session({
       caller: { ...caller, platform: caller.platform || device.platform },
+      opens: device.opens,
       outboxMaxBytes: this.limits.outboxMaxBytes,
       // Spread, so that those who came together do not go together.
       maxAgeMs: this.limits.sessionMaxAgeMs * (0.9 + Math.random() * 0.2),
@@ -160,8 +180,10 @@ export class Chat {
       kill,
       onTaken: open?.autoAck ? (position) => this.#cursors.raise(caller, position) : undefined,
     });
-    for (const other of this.hub.sessionsOfUser(userId))
-      if (other.caller.deviceId === deviceId) endReplaced(other);
+    signal.throwIfAborted();
+    this.#bus.publish(subjects.user(userId), { type: "opened", userId, deviceId, opens: device.opens });
+    // One that opened later may have been faster.
+    if (this.#sessionsOf(userId, deviceId).some((other) => other.opens > device.opens)) endReplaced(session);
     try {
       await this.hub.add(session);
       // From here on a logout finds the session; one that came before has to be found now.
@@ -239,25 +261,41 @@ export class Chat {
    * @returns how many streams of this node it ended
    */
   async logout(caller: Caller, allDevices: boolean): Promise<number> {
-    await this.logins.logout(caller, allDevices);
-    const sessions = this.#sessionsOf(caller.userId, allDevices ? undefined : caller.deviceId);
-    this.#bus.publish(subjects.user(caller.userId), {
-      type: "logout",
-      userId: caller.userId,
-      ...(!allDevices && { deviceId: caller.deviceId }),
-    });
+    const { userId } = caller;
+    const deviceId = allDevices ? undefined : caller.deviceId;
+    const id = await this.#store.deleteSessions(userId, deviceId);
+    const sessions = this.#sessionsOf(userId, deviceId);
+    const message = { type: "logout", id, userId, ...(deviceId !== undefined && { deviceId }) } as const;
+    this.#bus.publish(subjects.nodes, message);
     return sessions.length;
   }
 
-  /** Asks every session to reconnect and takes no new ones. Resolves when all are gone or the grace time is over. */
-  async drain(graceMs: number): Promise<void> {
+  /**
+   * Asks every session to reconnect and takes no new ones. Resolves when all are
+   * gone or the grace time is over. A further call takes the place of those
+   * before, with its own pace.
+   *
+   * @param sessionsPerSecond the most that are asked in a second; 0 for all at once. More when half of the
+   *   grace time would not suffice for all
+   */
+  async drain(graceMs: number, sessionsPerSecond = 0): Promise<void> {
     this.#draining = true;
+    const round = ++this.#drains;
     const { sessions } = this.hub;
-    this.#log.info({ sessions: sessions.size }, "draining");
-    for (const session of sessions) drain(session, graceMs);
-    const deadline = performance.now() + graceMs;
-    while (sessions.size > 0 && performance.now() < deadline)
+    this.#log.info({ sessions: sessions.size, sessionsPerSecond }, "draining");
+    const waiting = [...sessions];
+    const perMs = Math.max(sessionsPerSecond / 1000, waiting.length / Math.max(1, graceMs / 2));
+    const startMs = performance.now();
+    let asked = 0;
+    for (;;) {
+      const elapsedMs = performance.now() - startMs;
+      const due = sessionsPerSecond === 0 ? waiting.length : Math.floor(elapsedMs * perMs) + 1;
+      for (const session of waiting.slice(asked, round === this.#drains ? due : asked))
+        drain(session, Math.max(0, Math.round(graceMs - elapsedMs)));
+      asked = due;
+      if (sessions.size === 0 || elapsedMs >= graceMs) return;
       await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   /** Stops timers and writes what was kept in memory. Sessions should be gone by then. */
@@ -287,24 +325,44 @@ export class Chat {
       : sessions.filter((session) => session.caller.deviceId === deviceId);
   }
 
-  #receive(message: BusMessage): void {
-    if (message.type === "log") {
-      this.#feeds.accept(message);
-    } else if (message.type === "logout") {
-      this.logins.forget(message.userId, message.deviceId);
-      for (const session of this.#sessionsOf(message.userId, message.deviceId)) endLoggedOut(session);
-    } else {
-      const { target, id } = message;
-      const sessions =
-        target === "user"
-          ? this.hub.sessionsOfUser(id)
-          : target === "group"
-            ? this.hub.sessionsOfGroup(id)
-            : this.presences.watchersOf(id);
-      for (const session of sessions) {
-        if (session.caller.userId !== message.exceptUserId) session.deliverEphemeral(message);
-      }
+  #receive(message: BusMessage): BusMessage | undefined {
+    switch (message.type) {
+      case "log":
+        this.#tail.accept(message);
+        return undefined;
+      case "notice":
+        this.#tail.notice(message);
+        return undefined;
+      case "ephemeral":
+        this.#deliverEphemeral(message);
+        return undefined;
+      case "opened":
+        for (const session of this.#sessionsOf(message.userId, message.deviceId))
+          if (session.opens < message.opens) endReplaced(session);
+        return undefined;
+      case "logout":
+        this.#logouts.accept(message);
+        return undefined;
+      case "presenceQuery":
+        this.presences.answer(message.userIds);
+        // A node that asks on a user's subject waits for this one.
+        return this.presences.messageOf(message.userIds[0] ?? "");
+      default:
+        return undefined;
     }
+  }
+
+  #deliverEphemeral(message: EphemeralMessage): void {
+    const { target, id } = message;
+    const sessions = target === "user" ? this.hub.sessionsOfUser(id) : this.hub.sessionsOfGroup(id);
+    for (const session of sessions) {
+      if (session.caller.userId !== message.exceptUserId) session.deliverEphemeral(message);
+    }
+  }
+
+  #endLoggedOut({ userId, deviceId }: LogoutRecord): void {
+    this.logins.forget(userId, deviceId);
+    for (const session of this.#sessionsOf(userId, deviceId)) endLoggedOut(session);
   }
 
   /** Does, once a second, what no event asks for. */
@@ -319,7 +377,13 @@ export class Chat {
     }
     this.#background("cursors could not be saved", this.#cursors.flush());
     this.#background("presence could not be saved", this.presences.sweep());
+    this.#background("logouts could not be read", this.#logouts.read());
+  }
+
+  /** Reads what other nodes may have done unheard. */
+  #readMissed(): void {
     this.#background("the log's tail could not be read", this.#tail.read());
+    this.#background("logouts could not be read", this.#logouts.read());
   }
 
   #background(message: string, work: Promise<void>): void {

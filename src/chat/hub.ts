@@ -1,5 +1,4 @@
-import type { Bus, BusHandler } from "../bus/bus.ts";
-import { subjects } from "../bus/bus.ts";
+import { type Bus, type BusHandler, subjects } from "../bus/bus.ts";
 import type { Store } from "../store/store.ts";
 import type { Session } from "./session.ts";
 
@@ -27,10 +26,8 @@ export interface HubEvents {
   onMessage: BusHandler;
   /** A user's first session on this node came. */
   onUserCame: (userId: string) => void;
-  /** A user's last session on this node went. */
-  onUserGone: (userId: string) => void;
-  /** The last session of a group's members on this node went. */
-  onGroupGone: (groupId: string) => void;
+  /** A user's last session on this node, the one given, went. */
+  onUserGone: (userId: string, session: Session) => void;
 }
 
 const none: ReadonlySet<Session> = new Set();
@@ -41,7 +38,7 @@ const none: ReadonlySet<Session> = new Set();
  * has such sessions.
  *
  * Which groups a user is in is read once, when their first session comes, and
- * kept true by the membership events that feeds hand on.
+ * kept true by the membership events of the log.
  */
 export class Hub {
   readonly #store: Store;
@@ -50,6 +47,8 @@ export class Hub {
   readonly #users = new Map<string, ConnectedUser>();
   readonly #groups = new Map<string, ConnectedGroup>();
   readonly #sessions = new Set<Session>();
+  /** The subjects of the users and groups above. */
+  readonly #subjects = new Set<string>();
   /** Users whose groups are being read. */
   readonly #loading = new Set<ConnectedUser>();
 
@@ -57,6 +56,11 @@ export class Hub {
     this.#store = store;
     this.#bus = bus;
     this.#events = events;
+  }
+
+  /** Whether what is published on one of these subjects reaches anybody on this node. */
+  listensTo(all: readonly string[]): boolean {
+    return all.some((subject) => this.#subjects.has(subject));
   }
 
   /** All sessions of this node. */
@@ -86,7 +90,7 @@ export class Hub {
         groupIds: new Set(),
         loaded: Promise.resolve(),
         changes: [],
-        unsubscribe: this.#bus.subscribe(subjects.user(userId), this.#events.onMessage),
+        unsubscribe: this.#subscribe(subjects.user(userId)),
       };
       this.#users.set(userId, user);
       user.loaded = this.#load(user);
@@ -106,7 +110,7 @@ export class Hub {
     if (user.sessions.size === 0) {
       this.#users.delete(user.userId);
       user.unsubscribe();
-      this.#events.onUserGone(user.userId);
+      this.#events.onUserGone(user.userId, session);
     }
   }
 
@@ -185,11 +189,20 @@ export class Hub {
     if (group === undefined) {
       group = {
         sessions: new Set(),
-        unsubscribe: this.#bus.subscribe(subjects.group(groupId), this.#events.onMessage),
+        unsubscribe: this.#subscribe(subjects.group(groupId)),
       };
       this.#groups.set(groupId, group);
     }
     return group;
+  }
+
+  #subscribe(subject: string): () => void {
+    this.#subjects.add(subject);
+    const unsubscribe = this.#bus.subscribe(subject, this.#events.onMessage);
+    return () => {
+      this.#subjects.delete(subject);
+      unsubscribe();
+    };
   }
 
   #leaveGroup(groupId: string, session: Session): void {
@@ -199,7 +212,6 @@ export class Hub {
     if (group.sessions.size === 0) {
       this.#groups.delete(groupId);
       group.unsubscribe();
-      this.#events.onGroupGone(groupId);
     }
   }
 }

@@ -90,12 +90,6 @@ export class Logins {
     throw new ChatError(ErrorReason.SESSION_LOGGED_OUT, "the session was logged out; log in again");
   }
 
-  /** Ends the tokens of a caller's device, or of all their devices. */
-  async logout({ userId, deviceId }: Caller, allDevices: boolean): Promise<void> {
-    await this.#store.deleteSessions(userId, allDevices ? undefined : deviceId);
-    this.forget(userId, allDevices ? undefined : deviceId);
-  }
-
   /** Forgets what is known of the tokens of a device, or of all devices of a user. */
   forget(userId: string, deviceId: string | undefined): void {
     this.#logouts++;

@@ -5,61 +5,90 @@ import type {
   GetPresenceRequest,
   WatchPresenceRequest,
 } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import { type Bus, type BusHandler, EphemeralKind, subjects } from "../bus/bus.ts";
+import { type Bus, EphemeralKind, type PresenceMessage, subjects } from "../bus/bus.ts";
 import type { Store } from "../store/store.ts";
 import { encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
+import { Leases } from "./leases.ts";
 import type { Session } from "./session.ts";
 
 /** Who watches a user from this node. */
 interface Watch {
   readonly sessions: Set<Session>;
   readonly unsubscribe: () => void;
+  /** What they were told last: whether the user is online, and where. */
+  told: string;
 }
 
-/** When a user's last session went. */
+/** A user whose last session went. */
 interface Going {
-  /** On the monotonic clock: nobody is shown online for longer because the clock was set back. */
-  monotonicMs: number;
-  /** In milliseconds since 1970. */
+  /** When others are told, on the monotonic clock: nobody stays online for longer because the clock was set back. */
+  tellMs: number;
+  /** When the session went, in milliseconds since 1970. */
   timeMs: number;
 }
 
 /** How long a user may be gone without anyone being told. */
 const graceMs = 1_000;
-const none: ReadonlySet<Session> = new Set();
+/** The same where the server asked the session to reconnect, which takes a moment. */
+const drainedGraceMs = 5_000;
+/** How often other nodes are asked where watched users are. */
+const askMs = 4_000;
+/** Users per such question. */
+const askUsers = 500;
+/** How long to wait for nodes that a user seems to be connected to, and for a second one. */
+const answerMs = { maxMs: 300, quietMs: 20 };
+/** A sweep that comes later than this shows that this node was held up and could not hear. */
+const heldUpMs = 3_000;
 
 /**
  * Knows who is connected, and tells those who watch. Coming is told at once.
- * Going is told at the next `sweep`, if the user has not come back by then, so
- * that a reconnect does not flicker.
+ * Going is told a second later, if the user has not come back by then, to this
+ * node or another, so that a reconnect does not flicker.
+ *
+ * Each node tells the others of its own users. What watchers are told is made
+ * of that and of who is connected here.
  */
 export class Presences {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #hub: Hub;
-  readonly #onMessage: BusHandler;
+  readonly #instanceId: string;
   readonly #watches = new Map<string, Watch>();
-  /** Users who were told to be online. */
+  readonly #leases = new Leases();
+  /** Users of this node who were told to be online. */
   readonly #online = new Set<string>();
-  /** Users whose last session went since the sweep before the last. */
+  /** Those of them whose last session here went. */
   readonly #gone = new Map<string, Going>();
   /** Users whose last activity the store does not know yet. */
   #lastActive = new Map<string, number>();
+  #sweptMs = performance.now();
+  #askedMs = performance.now();
+  /** While this node asks the others: it hears itself, too. */
+  #asking = false;
 
-  /** @param onMessage gets what arrives on the subjects of watched users */
-  constructor(store: Store, bus: Bus, hub: Hub, onMessage: BusHandler) {
+  /** @param instanceId names this node among all */
+  constructor(store: Store, bus: Bus, hub: Hub, instanceId: string) {
     this.#store = store;
     this.#bus = bus;
     this.#hub = hub;
-    this.#onMessage = onMessage;
+    this.#instanceId = instanceId;
   }
 
   /** Returns the presence of users, in the order asked. */
   async getPresence({ userIds }: Pick<GetPresenceRequest, "userIds">): Promise<{ presences: Presence[] }> {
     const away = userIds.filter((userId) => this.#hub.sessionsOfUser(userId).size === 0);
-    const stored = away.length > 0 ? await this.#store.getLastActive(away) : new Map<string, number>();
-    return { presences: userIds.map((userId) => this.#presenceOf(userId, stored)) };
+    if (away.length === 0) return { presences: userIds.map((userId) => this.#presenceOf(userId)) };
+    const [stored, elsewhere] = await Promise.all([
+      this.#store.getLastActive(away),
+      Promise.all(userIds.map((userId) => this.#askFor(userId))),
+    ]);
+    // Of those who are watched, what came while answers were waited for is known, too, and comes no more.
+    const platformsOf = (userId: string, i: number) =>
+      this.#watches.has(userId) ? this.#leases.platformsOf(userId) : elsewhere[i];
+    return {
+      presences: userIds.map((userId, i) => this.#presenceOf(userId, stored, platformsOf(userId, i))),
+    };
   }
 
   /**
@@ -75,10 +104,14 @@ export class Presences {
     for (const userId of userIds) this.#watch(userId, session);
     const { presences } = await this.getPresence({ userIds: [...userIds] });
     for (const presence of presences) {
-      if (!session.watched.has(presence.userId)) continue;
+      const watch = this.#watches.get(presence.userId);
+      if (watch === undefined || !session.watched.has(presence.userId)) continue;
       // Who went just now may be back before anyone is told: then nobody would tell this one either.
       if (this.#online.has(presence.userId)) presence.online = true;
-      session.reply(encodeEvent({ case: "presence", value: presence }));
+      const frame = encodeEvent({ case: "presence", value: presence });
+      session.reply(frame);
+      // Whoever watched before may not have heard of it yet.
+      this.#spread(watch, stateOf(presence), frame, session);
     }
   }
 
@@ -90,43 +123,81 @@ export class Presences {
       watch.sessions.delete(session);
       if (watch.sessions.size === 0) {
         this.#watches.delete(userId);
+        this.#leases.forget(userId);
         watch.unsubscribe();
       }
     }
     session.watched = new Set();
   }
 
-  /** The sessions of this node that watch a user. */
-  watchersOf(userId: string): ReadonlySet<Session> {
-    return this.#watches.get(userId)?.sessions ?? none;
-  }
-
-  /** Notes that a user's first session came. */
+  /** Notes that a user's first session came to this node. */
   came(userId: string): void {
     this.#gone.delete(userId);
     if (this.#online.has(userId)) return;
     // Kept at once, in case the server does not live to see the user go.
     this.#lastActive.set(userId, Date.now());
     this.#online.add(userId);
-    this.#publish(userId);
+    const message = this.#message(userId, this.#platformsHere(userId), Date.now());
+    this.#bus.publish(subjects.presence(userId), message);
   }
 
-  /** Notes that a user's last session went. */
-  went(userId: string): void {
+  /**
+   * Notes that a user's last session on this node went.
+   *
+   * @param drained whether it was asked to reconnect, maybe to another node
+   */
+  went(userId: string, drained: boolean): void {
     const timeMs = Date.now();
-    this.#gone.set(userId, { monotonicMs: performance.now(), timeMs });
+    this.#gone.set(userId, { tellMs: performance.now() + (drained ? drainedGraceMs : graceMs), timeMs });
     this.#lastActive.set(userId, timeMs);
   }
 
-  /** Tells who went at least a second ago, and keeps when users were last active. Called every second. */
+  /** Takes in what a node, this one or another, says of a user. */
+  receive(message: PresenceMessage): void {
+    if (!this.#watches.has(message.userId)) return;
+    if (message.instanceId !== this.#instanceId) {
+      if (!this.#leases.note(message, performance.now())) return;
+    }
+    this.#tell(message.userId, message.lastActiveMs);
+  }
+
+  /** Tells other nodes which of the users are connected here. */
+  answer(userIds: readonly string[]): void {
+    if (this.#asking) return;
+    for (const userId of userIds) {
+      const message = this.messageOf(userId);
+      if (message !== undefined) this.#bus.publish(subjects.presence(userId), message);
+    }
+  }
+
+  /** What this node says of a user; undefined when the user is not connected to it. */
+  messageOf(userId: string): PresenceMessage | undefined {
+    const platforms = this.#platformsHere(userId);
+    return platforms.length > 0 ? this.#message(userId, platforms, Date.now()) : undefined;
+  }
+
+  /** Asks the other nodes where watched users are. */
+  ask(): void {
+    this.#askedMs = performance.now();
+    const userIds = [...this.#watches.keys()];
+    this.#asking = true;
+    for (let i = 0; i < userIds.length; i += askUsers) {
+      const some = userIds.slice(i, i + askUsers);
+      this.#bus.publish(subjects.nodes, { type: "presenceQuery", userIds: some });
+    }
+    this.#asking = false;
+  }
+
+  /** Tells who went a while ago, asks again where others are, and keeps when users were last active. Called every second. */
   async sweep(): Promise<void> {
-    const before = performance.now() - graceMs;
-    for (const [userId, { monotonicMs, timeMs }] of this.#gone) {
-      if (monotonicMs > before) continue;
+    const nowMs = performance.now();
+    for (const [userId, { tellMs, timeMs }] of this.#gone) {
+      if (tellMs > nowMs) continue;
       this.#gone.delete(userId);
       this.#online.delete(userId);
-      this.#publish(userId, new Map([[userId, timeMs]]));
+      this.#bus.publish(subjects.presence(userId), this.#message(userId, [], timeMs));
     }
+    this.#sweepLeases(nowMs);
     await this.flush();
   }
 
@@ -143,36 +214,88 @@ export class Presences {
     }
   }
 
+  #sweepLeases(nowMs: number): void {
+    // Silence says nothing about the others while this node cannot hear them.
+    const deaf = !this.#bus.connected || nowMs - this.#sweptMs > heldUpMs;
+    this.#sweptMs = nowMs;
+    if (deaf) this.#leases.renew(nowMs);
+    for (const userId of this.#leases.expire(nowMs)) this.#tell(userId, Date.now());
+    if (nowMs - this.#askedMs >= askMs) this.ask();
+  }
+
   #watch(userId: string, session: Session): void {
     let watch = this.#watches.get(userId);
     if (watch === undefined) {
       watch = {
         sessions: new Set(),
-        unsubscribe: this.#bus.subscribe(subjects.presence(userId), this.#onMessage),
+        unsubscribe: this.#bus.subscribe(subjects.presence(userId), (message) => {
+          if (message.type === "presence") this.receive(message);
+          return undefined;
+        }),
+        told: "",
       };
       this.#watches.set(userId, watch);
     }
     watch.sessions.add(session);
   }
 
-  #publish(userId: string, lastActive: ReadonlyMap<string, number> = this.#lastActive): void {
-    this.#bus.publish(subjects.presence(userId), {
-      type: "ephemeral",
-      kind: EphemeralKind.PRESENCE,
-      target: "watchers",
-      id: userId,
-      frame: encodeEvent({ case: "presence", value: this.#presenceOf(userId, lastActive) }),
-    });
+  /** Tells the watchers of a user where the user is, unless they know. */
+  #tell(userId: string, lastActiveMs: number): void {
+    const watch = this.#watches.get(userId);
+    if (watch === undefined) return;
+    const presence = this.#presenceOf(userId, new Map([[userId, lastActiveMs]]));
+    this.#spread(watch, stateOf(presence), encodeEvent({ case: "presence", value: presence }));
   }
 
-  #presenceOf(userId: string, lastActive: ReadonlyMap<string, number>): Presence {
-    const sessions = this.#hub.sessionsOfUser(userId);
-    const timeMs = sessions.size > 0 ? Date.now() : (this.#lastActive.get(userId) ?? lastActive.get(userId));
+  #spread(watch: Watch, state: string, frame: Uint8Array, except?: Session): void {
+    if (state === watch.told) return;
+    watch.told = state;
+    for (const session of watch.sessions) {
+      if (session !== except) session.deliverEphemeral({ kind: EphemeralKind.PRESENCE, frame });
+    }
+  }
+
+  /** Asks other nodes for a user who is not connected here; at once where no other node has the user. */
+  async #askFor(userId: string): Promise<number[]> {
+    if (this.#hub.sessionsOfUser(userId).size > 0) return [];
+    const query = { type: "presenceQuery", userIds: [userId] } as const;
+    const answers = await this.#bus.request(subjects.user(userId), query, answerMs);
+    const platforms: number[] = [];
+    for (const answer of answers) {
+      if (answer.type !== "presence" || answer.userId !== userId) continue;
+      if (this.#watches.has(userId)) this.#leases.note(answer, performance.now());
+      platforms.push(...answer.platforms);
+    }
+    return platforms;
+  }
+
+  #message(userId: string, platforms: readonly number[], lastActiveMs: number): PresenceMessage {
+    return { type: "presence", userId, instanceId: this.#instanceId, platforms, lastActiveMs };
+  }
+
+  #platformsHere(userId: string): number[] {
+    return [...this.#hub.sessionsOfUser(userId)].map((session) => session.caller.platform);
+  }
+
+  /** @param elsewhere the platforms of sessions on other nodes, where they were asked for */
+  #presenceOf(
+    userId: string,
+    lastActive: ReadonlyMap<string, number> = this.#lastActive,
+    elsewhere = this.#leases.platformsOf(userId),
+  ): Presence {
+    const platforms = [...this.#platformsHere(userId), ...elsewhere];
+    const online = platforms.length > 0;
+    const timeMs = online ? Date.now() : (this.#lastActive.get(userId) ?? lastActive.get(userId));
     return create(PresenceSchema, {
       userId,
-      online: sessions.size > 0,
-      platforms: [...sessions].map((session) => session.caller.platform),
-      ...(timeMs !== undefined && { lastActiveTime: timestampFromMs(timeMs) }),
+      online,
+      platforms,
+      ...(timeMs !== undefined && timeMs > 0 && { lastActiveTime: timestampFromMs(timeMs) }),
     });
   }
+}
+
+/** What of a presence is worth telling. */
+function stateOf({ online, platforms }: Presence): string {
+  return `${online} ${[...new Set(platforms)].sort((a, b) => a - b).join()}`;
 }

@@ -5,29 +5,38 @@ import { EventKind, type LogEvent } from "../store/store.ts";
 import { parseConversationId } from "./ids.ts";
 import type { LogFramer } from "./log-frame.ts";
 
+/** The most subjects of an event that a notice names. */
+const maxNamed = 32;
+
 /**
- * Makes the listener that puts what the store appended on the bus: a direct
+ * Makes the listener that puts what a commit appended on the bus: a direct
  * conversation's events on both users' subjects, a group's on the group's, and
  * changes of membership also on those of the users concerned, whose nodes may
- * not know the group yet.
+ * not know the group yet. Then everyone is told which events there are.
  */
-export function createPublisher(bus: Bus, frame: LogFramer): (event: LogEvent) => void {
-  return (event) => {
-    const target = parseConversationId(event.conversationId);
-    if (target === undefined) return;
-    const message = logMessage(event, frame);
-    if (target.kind === "direct") {
-      bus.publish(subjects.user(target.userIds[0]), message);
-      bus.publish(subjects.user(target.userIds[1]), message);
-      return;
+export function createPublisher(bus: Bus, frame: LogFramer): (events: readonly LogEvent[]) => void {
+  return (events) => {
+    const named: string[][] = [];
+    for (const event of events) {
+      const on = subjectsOf(event);
+      const message = logMessage(event, frame);
+      for (const subject of on) bus.publish(subject, message);
+      named.push(on.length > maxNamed ? [] : on);
     }
-    bus.publish(subjects.group(target.groupId), message);
-    if (event.kind === EventKind.MEMBERSHIP) {
-      for (const member of fromBinary(MembershipChangedSchema, event.body).members) {
-        bus.publish(subjects.user(member.userId), message);
-      }
-    }
+    const firstPosition = events[0]?.position ?? 0;
+    bus.publish(subjects.log, { type: "notice", firstPosition, subjects: named });
   };
+}
+
+function subjectsOf(event: LogEvent): string[] {
+  const target = parseConversationId(event.conversationId);
+  if (target?.kind === "direct") return target.userIds.map(subjects.user);
+  const on = target === undefined ? [] : [subjects.group(target.groupId)];
+  if (event.kind === EventKind.MEMBERSHIP) {
+    const { members } = fromBinary(MembershipChangedSchema, event.body);
+    for (const { userId } of members) on.push(subjects.user(userId));
+  }
+  return on;
 }
 
 /** Makes the message of the bus for an event. */

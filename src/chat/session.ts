@@ -8,6 +8,8 @@ import type { WakeQueue } from "./wake-queue.ts";
 /** What a session needs of the rest of the chat. */
 export interface SessionOptions {
   caller: Caller;
+  /** How often the device was opened, this time included: of two sessions of a device the higher is the newer. */
+  opens: number;
   outboxMaxBytes: number;
   maxAgeMs: number;
   /** A bit for each kind of event the session wants, `1 << EventKind`. 0: all. */
@@ -37,6 +39,7 @@ const chunkBytes = 16_384;
 export class Session {
   readonly sessionId = uuidv7();
   readonly caller: Caller;
+  readonly opens: number;
   readonly outbox: Outbox;
   /** When it opened, on the monotonic clock. */
   readonly openTimeMs = performance.now();
@@ -66,6 +69,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.caller = options.caller;
+    this.opens = options.opens;
     this.#kinds = options.kinds;
     this.#kill = options.kill;
     this.maxAgeMs = options.maxAgeMs;
@@ -161,7 +165,7 @@ export class Session {
   }
 
   /** Delivers an event that nothing keeps, unless the reader is slow. */
-  deliverEphemeral(message: EphemeralMessage): void {
+  deliverEphemeral(message: Pick<EphemeralMessage, "kind" | "frame">): void {
     if (this.#wants(message.kind)) this.outbox.pushEphemeral(message.frame);
   }
 
@@ -205,14 +209,19 @@ export class Session {
     this.#endIfDone();
   }
 
+  /** Whether it was asked to reconnect. */
+  get drained(): boolean {
+    return this.#lastFrame !== undefined;
+  }
+
   /** Whether requests are still taken in. */
   get takesRequests(): boolean {
-    return !this.ending && this.#lastFrame === undefined;
+    return !this.ending && !this.drained;
   }
 
   /** Asks the reader to reconnect: no more requests are taken in, those in flight are answered, then the session ends. */
   drain(drainFrame: Uint8Array, lastFrame: Uint8Array): void {
-    if (this.#lastFrame !== undefined || this.ending) return;
+    if (this.drained || this.ending) return;
     this.#lastFrame = lastFrame;
     this.reply(drainFrame);
     this.#endIfDone();

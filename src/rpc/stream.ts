@@ -92,7 +92,8 @@ async function openSession(
   parts: ServiceParts,
 ): Promise<Session> {
   const { chat } = parts;
-  const session = await chat.openSession(caller, open, requestId, (error) => endCall(context, error, parts));
+  const kill = (error: ChatError) => endCall(context, error, parts);
+  const session = await chat.openSession(caller, open, requestId, kill, context.signal);
   // A blocked generator is not resumed when its call is cancelled, so a `finally` would come too late.
   context.signal.addEventListener("abort", () => chat.closeSession(session));
   if (context.signal.aborted) chat.closeSession(session);

@@ -8,19 +8,24 @@
  *   storage. Writes of one caller, issued one after another without waiting,
  *   take effect in that order.
  * - Per conversation, `seq` is 1, 2, 3, … without gaps. Over the whole log,
- *   `position` rises with every event, starting at 1; within one conversation
- *   both orders agree.
+ *   `position` is 1, 2, 3, … without gaps too; within one conversation both
+ *   orders agree.
+ * - Events become visible in the order of position, whoever appends them: who
+ *   sees one sees all below it, so a cursor never steps over an event that
+ *   comes later.
  * - What a write depends on (membership, role, mute, heads) is read in the
  *   same transaction, so no answer rests on a state that was already gone.
  * - A write that is refused rejects with a `ChatError` and changes nothing;
- *   STORAGE_FULL is such a
- *   refusal too. After any other
- *   rejection, and after STORE_UNAVAILABLE, the outcome is unknown.
+ *   STORAGE_FULL is such a refusal too. After any other rejection, and after
+ *   STORE_UNAVAILABLE, the outcome is unknown.
+ *
+ * Several processes may share one store where the implementation says so. What
+ * one of them wrote the others find in `readTail` and `readLogouts`.
  */
 
-/** The kinds of log events. The numbers are stored; never reuse one. */
 import type { ChatError } from "../errors.ts";
 
+/** The kinds of log events. The numbers are stored; never reuse one. */
 export const EventKind = {
   /** The body is an encoded `ChatMessage`. */
   MESSAGE: 1,
@@ -173,6 +178,8 @@ export interface DeviceRecord {
   name: string;
   /** The position of its cursor; undefined when it never acknowledged anything. */
   position: number | undefined;
+  /** How often it was opened with `openDevice`; after that, the highest so far. */
+  opens: number;
 }
 
 /** A session token's record. The token itself is never stored. */
@@ -185,6 +192,15 @@ export interface SessionRecord {
   platform: number;
   createTimeMs: number;
   expireTimeMs: number;
+}
+
+/** A logout, as other processes need to know of it. */
+export interface LogoutRecord {
+  /** 1, 2, 3, … in the order in which logouts took effect. */
+  id: number;
+  userId: string;
+  /** The device that was logged out; undefined for all devices of the user. */
+  deviceId: string | undefined;
 }
 
 /** Which events of a conversation to read. */
@@ -219,13 +235,14 @@ export interface Store {
   // Logs
 
   /**
-   * Registers what to call with every event this process appends: once, in the
-   * order of position, after it is on stable storage and before the promise of
-   * the write resolves. Must not throw.
+   * Registers what to call with the events this process appends: each once, in
+   * the order of position, after it is on stable storage and before the promise
+   * of the write resolves. Events that were committed together come together,
+   * and their positions follow each other without gaps. Must not throw.
    *
    * @returns what ends it
    */
-  onAppended(listener: (event: LogEvent) => void): () => void;
+  onAppended(listener: (events: readonly LogEvent[]) => void): () => void;
   /**
    * Appends a message as its conversation's next event.
    *
@@ -376,8 +393,18 @@ export interface Store {
   /**
    * Ends the sessions of a device, or of all devices of a user, and has host
    * tokens issued before now refused for them.
+   *
+   * @returns the id of this logout; see `readLogouts`
    */
-  deleteSessions(userId: string, deviceId: string | undefined): Promise<void>;
+  deleteSessions(userId: string, deviceId: string | undefined): Promise<number>;
+  /**
+   * Returns the logouts above an id, by whichever process, in the order of
+   * their ids: what `deleteSessions` was called with. They may be forgotten an
+   * hour after they happened.
+   */
+  readLogouts(afterId: number, limit: number): Promise<LogoutRecord[]>;
+  /** Returns the id of the last logout, 0 when there was none. */
+  lastLogoutId(): Promise<number>;
   /** Returns the time before which host tokens of a user and device are refused, 0 for none. */
   tokensRefusedBeforeMs(userId: string, deviceId: string): Promise<number>;
   /** Notes when users were last active. */
@@ -395,6 +422,15 @@ export interface Store {
    * @returns what ends it
    */
   onWriteFailed(listener: (error: ChatError) => void): () => void;
+  /**
+   * Registers what to call, once, when the store turns out to be another than
+   * the one that was opened: its log was put back to an earlier state, as by the
+   * failover to a replica that lacked the last commits. Whatever this process
+   * knows of the log may be wrong then, and it has to start anew. Must not throw.
+   *
+   * @returns what ends it
+   */
+  onReplaced(listener: () => void): () => void;
   /**
    * Tries whether the store can write: puts something of the size of a large
    * message on stable storage and takes it away again.

@@ -36,6 +36,27 @@ export function conversationTests(tested: () => StoreUnderTest): void {
     await refused(store.markRead(b, unique("none"), 1), ErrorReason.CONVERSATION_NOT_FOUND);
   });
 
+  test("marks and messages take effect in the order in which they were issued", async () => {
+    const { store } = tested();
+    const [a, b] = [unique("a"), unique("b")];
+    const draft = toUser(a, b);
+    const mark = (seq: number) => store.markRead(b, draft.conversationId, seq);
+    const [none, , first, again, future, , second] = await Promise.allSettled([
+      mark(1),
+      store.append(draft),
+      mark(1),
+      mark(1),
+      mark(2),
+      store.append(draft),
+      mark(2),
+      mark(1),
+    ]);
+    expect(none).toMatchObject({ reason: { reason: ErrorReason.CONVERSATION_NOT_FOUND } });
+    expect([first, again, second]).toMatchObject([{ value: true }, { value: false }, { value: true }]);
+    expect(future).toMatchObject({ reason: { reason: ErrorReason.SEQ_IN_FUTURE } });
+    expect(await store.access(b, draft.conversationId)).toMatchObject({ lastSeq: 2, readSeq: 2 });
+  });
+
   test("conversations are listed by their last event, latest first, in pages", async () => {
     const { store } = tested();
     const me = unique("me");

@@ -56,7 +56,7 @@ export function logTests(tested: () => StoreUnderTest): void {
   test("listeners get every appended event once, in order, before its write resolves", async () => {
     const { store } = tested();
     const seen: LogEvent[] = [];
-    store.onAppended((event) => seen.push(event));
+    store.onAppended((events) => seen.push(...events));
     const [a, b, groupId] = [unique("a"), unique("b"), unique("g")];
     const draft = toUser(a, b, { clientMessageId: "1" });
     const first = await store.append(draft);
@@ -69,6 +69,41 @@ export function logTests(tested: () => StoreUnderTest): void {
     ]);
     expect(seen).toEqual(await store.readTail(first.position - 1, 10));
     expect(seen).toHaveLength(4);
+  });
+
+  test("listeners get events that were committed together at once, without gaps between them", async () => {
+    const { store } = tested();
+    const from = await store.lastPosition();
+    const runs: number[][] = [];
+    const stopListening = store.onAppended((events) => runs.push(events.map(({ position }) => position)));
+    const [a, b, groupId] = [unique("a"), unique("b"), unique("g")];
+    const sends = Array.from({ length: 50 }, () => store.append(toUser(a, b)));
+    await Promise.all([...sends, store.createGroup(groupId, a, settings(), [b])]);
+    stopListening();
+    await store.append(toUser(a, b));
+    expect(runs.flat()).toEqual(Array.from({ length: 52 }, (_, n) => from + n + 1));
+    for (const run of runs) expect(run).toEqual(run.map((_, n) => (run[0] as number) + n));
+    expect(runs.some((run) => run.includes(from + 51) && run.includes(from + 52))).toBe(true);
+  });
+
+  test("texts that clients choose freely may hold any character, NUL too", async () => {
+    const { store } = tested();
+    const [a, b, groupId] = [unique("a"), unique("b"), unique("g")];
+    const draft = toUser(a, b, { clientMessageId: "1\u0000\ud83d\ude00'\\" });
+    const first = await store.append(draft);
+    expect(await store.append(draft)).toEqual({ ...first, duplicate: true });
+    expect(await store.append({ ...draft, clientMessageId: "1" })).toMatchObject({ duplicate: false });
+    const name = "a\u0000b'\\";
+    await store.createGroup(groupId, a, settings({ name, attributes: { "\u0000": "\u0000" } }), []);
+    expect(await store.getGroup(groupId)).toMatchObject({ name, attributes: { "\u0000": "\u0000" } });
+    expect(await store.openDevice(a, "d", 1, name)).toMatchObject({ name });
+    // Ids of conversations come from clients as well; these are none.
+    const none = "d:a\u0000:b";
+    expect(await store.access(a, none)).toBeUndefined();
+    expect(await store.getConversation(a, none)).toBeUndefined();
+    expect(await store.readSeqs(none, range())).toEqual([]);
+    expect(await store.seqAtTime(none, 0)).toBe(1);
+    await refused(store.markRead(a, none, 1), ErrorReason.CONVERSATION_NOT_FOUND);
   });
 
   test("a repeated clientMessageId is accepted once", async () => {

@@ -18,18 +18,19 @@ function session(userId: string, deviceId: string): SessionRecord {
 }
 
 export function userTests(tested: () => StoreUnderTest): void {
-  test("a device is made once and keeps what was given", async () => {
+  test("a device is made once, keeps what was given, and counts how often it is opened", async () => {
     const { store } = tested();
     const userId = unique("u");
-    const made = { userId, deviceId: "d", platform: 3, name: "phone", position: undefined };
+    const made = { userId, deviceId: "d", platform: 3, name: "phone", position: undefined, opens: 1 };
     expect(await store.openDevice(userId, "d", 3, "phone")).toEqual(made);
-    expect(await store.openDevice(userId, "d", 0, "")).toEqual(made);
+    expect(await store.openDevice(userId, "d", 0, "")).toEqual({ ...made, opens: 2 });
     expect(await store.openDevice(userId, "d", 4, "tablet")).toEqual({
       ...made,
       platform: 4,
       name: "tablet",
+      opens: 3,
     });
-    expect(await store.openDevice(userId, "other", 0, "")).toMatchObject({ platform: 0, name: "" });
+    expect(await store.openDevice(userId, "other", 0, "")).toMatchObject({ platform: 0, name: "", opens: 1 });
   });
 
   test("cursors never go back", async () => {
@@ -83,14 +84,45 @@ export function userTests(tested: () => StoreUnderTest): void {
       );
     expect(await store.tokensRefusedBeforeMs(userId, "a")).toBe(0);
     const before = Date.now();
-    await store.deleteSessions(userId, "a");
+    const lastLogoutId = await store.lastLogoutId();
+    const first = await store.deleteSessions(userId, "a");
+    expect(first).toBe(lastLogoutId + 1);
+    expect(await store.readLogouts(lastLogoutId, 10)).toEqual([{ id: first, userId, deviceId: "a" }]);
     expect(await found()).toEqual([undefined, "b", "c"]);
     expect(await store.tokensRefusedBeforeMs(userId, "a")).toBeGreaterThanOrEqual(before);
     expect(await store.tokensRefusedBeforeMs(userId, "b")).toBe(0);
-    await store.deleteSessions(userId, undefined);
+    const second = await store.deleteSessions(userId, undefined);
+    expect(await store.lastLogoutId()).toBe(second);
+    expect(await store.readLogouts(first, 10)).toEqual([{ id: second, userId, deviceId: undefined }]);
+    expect(await store.readLogouts(lastLogoutId, 1)).toHaveLength(1);
     expect(await found()).toEqual([undefined, undefined, undefined]);
     expect(await store.tokensRefusedBeforeMs(userId, "new")).toBeGreaterThanOrEqual(before);
     expect(await store.tokensRefusedBeforeMs(unique("other"), "a")).toBe(0);
+  });
+
+  test("logouts are numbered in the order in which they took effect, for all who share the store", async () => {
+    const { store } = tested();
+    const [a, b] = [unique("a"), unique("b")];
+    const before = await store.lastLogoutId();
+    expect(await store.readLogouts(before, 10)).toEqual([]);
+    await Promise.all([
+      store.deleteSessions(a, "d"),
+      store.deleteSessions(b, undefined),
+      store.deleteSessions(a, undefined),
+    ]);
+    const logouts = await store.readLogouts(before, 10);
+    expect(logouts.map(({ id }) => id)).toEqual([before + 1, before + 2, before + 3]);
+    const whose = logouts.map(({ userId, deviceId }) => ({ userId, deviceId }));
+    expect(whose.filter(({ userId }) => userId === a)).toEqual([
+      { userId: a, deviceId: "d" },
+      { userId: a, deviceId: undefined },
+    ]);
+    expect(whose).toContainEqual({ userId: b, deviceId: undefined });
+    expect(await store.lastLogoutId()).toBe(before + 3);
+    expect(await store.readLogouts(before + 1, 1)).toEqual(logouts.slice(1, 2));
+    await tested().reopen();
+    expect(await tested().store.lastLogoutId()).toBe(before + 3);
+    expect(await tested().store.readLogouts(before, 10)).toEqual(logouts);
   });
 
   test("when users were last active is kept for those who were", async () => {

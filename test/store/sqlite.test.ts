@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ErrorReason } from "../../src/errors.ts";
+import { schemaVersion } from "../../src/store/sqlite/migrations.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { type StoreUnderTest, storeContract } from "../contracts/store.ts";
 import { range, refused, toUser } from "../contracts/store-support.ts";
@@ -105,7 +106,7 @@ describe("sqlite", () => {
     await expect(createSqliteStore({ path })).rejects.toThrow(/schema version 99, made by a newer release/);
     alter("PRAGMA user_version = 0");
     await expect(createSqliteStore({ path })).rejects.toThrow(/another application/);
-    alter("PRAGMA user_version = 1");
+    alter(`PRAGMA user_version = ${schemaVersion}`);
     await (await createSqliteStore({ path })).close();
     writeFileSync(path, "This is a file of text, not a database. ".repeat(100));
     await expect(createSqliteStore({ path })).rejects.toThrow(

@@ -41,6 +41,8 @@ export interface ChannelOptions {
   maxBatch: number;
   /** Called with each result, in the order of calls, before its promise resolves with what is returned. */
   receive(call: Call, value: unknown): unknown;
+  /** Called when all results of a batch were received, in the same turn of the event loop. */
+  onReceived?(): void;
   /** Called when a batch failed because of the database or the worker, before the promises of its calls reject. */
   onFailure?(error: ChatError): void;
   /** Called when the worker ended by itself; the next call starts another. */
@@ -195,6 +197,7 @@ export class WorkerChannel {
       if (error === undefined) waiting.resolve(this.#options.receive(waiting, value) as never);
       else waiting.reject(unpackError(error));
     }
+    this.#options.onReceived?.();
   }
 
   /** Rejects all there is after the worker ended by itself. */

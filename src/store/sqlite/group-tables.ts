@@ -1,16 +1,11 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { groupNotFound, notAMember } from "../group-refusals.ts";
+import type { GroupTables, StoredGroup } from "../group-tables.ts";
 import type { GroupRecord, LogEvent, MemberRecord } from "../store.ts";
 import { groupColumns, memberColumns, toGroupRecord, toMemberRecord } from "./group-rows.ts";
 
-/** A group inside a write transaction. The record is changed in place and saved at the end. */
-export interface StoredGroup {
-  key: number;
-  record: GroupRecord;
-}
-
 /** Reads and writes the tables of groups and members inside write transactions. */
-export class GroupTables {
+export class SqliteGroupTables implements GroupTables {
   readonly #selectGroup: StatementSync;
   readonly #selectTaken: StatementSync;
   readonly #selectMember: StatementSync;

@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { OwnEvent, OwnLog } from "../group-tables.ts";
 import type { EventKind, LogEvent } from "../store.ts";
 
 const maxRememberedKeys = 100_000;
@@ -10,19 +11,11 @@ export interface Place {
   acceptTimeMs: number;
 }
 
-/** An event the store makes itself. */
-export interface OwnEvent {
-  key: number;
-  conversationId: string;
-  kind: EventKind;
-  senderId: string;
-}
-
 /**
  * The log inside write transactions. Heads are remembered for one transaction
  * only; keys of conversations never change and are remembered until a rollback.
  */
-export class Log {
+export class Log implements OwnLog {
   #lastPosition = 0;
   #acceptTimeMs = 0;
   readonly #heads = new Map<number, number>();

@@ -107,6 +107,21 @@ const migrations: readonly Migration[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    version: 2,
+    sql: `
+      -- The last logouts, for processes that keep tokens in memory.
+      CREATE TABLE logouts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id TEXT NOT NULL,
+        device_id TEXT,
+        time_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX logouts_by_time ON logouts (time_ms);
+
+      ALTER TABLE devices ADD COLUMN opens INTEGER NOT NULL DEFAULT 0;
+    `,
+  },
 ];
 
 /** The version of the schema that this code writes. */

@@ -32,9 +32,12 @@ export interface SqliteStoreOptions {
 export async function createSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const path = prepare(options.path);
   const lock = takeLock(path);
-  const listeners = new Set<(event: LogEvent) => void>();
+  const listeners = new Set<(events: readonly LogEvent[]) => void>();
   const failureListeners = new Set<(error: ChatError) => void>();
-  const channel = (name: string, rest: Pick<ChannelOptions, "maxBatch" | "receive" | "onFailure">) =>
+  const channel = (
+    name: string,
+    rest: Pick<ChannelOptions, "maxBatch" | "receive" | "onReceived" | "onFailure">,
+  ) =>
     new WorkerChannel({
       ...rest,
       url: workerUrl(name),
@@ -44,11 +47,19 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
       onCrash: (error) =>
         options.logger?.error({ err: error, path, worker: name }, "a worker of the store ended"),
     });
+  /** What the batch that is being received put into the log. */
+  let appended: LogEvent[] = [];
   const writer = channel("writer", {
     maxBatch: 1000,
     receive(call, value) {
-      for (const event of appendedBy(call, value)) for (const listener of listeners) listener(event);
+      for (const event of appendedBy(call, value)) appended.push(event);
       return value;
+    },
+    onReceived() {
+      if (appended.length === 0) return;
+      const events = appended;
+      appended = [];
+      for (const listener of listeners) listener(events);
     },
     onFailure(error) {
       for (const listener of failureListeners) listener(error);
@@ -75,6 +86,8 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
         listeners.add(listener);
         return () => void listeners.delete(listener);
       },
+      // A restore needs the file for itself, so this process never sees one.
+      onReplaced: () => () => {},
       onWriteFailed: (listener) => {
         failureListeners.add(listener);
         return () => void failureListeners.delete(listener);
@@ -88,7 +101,7 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
   }
 }
 
-type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onWriteFailed" | "close">;
+type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onReplaced" | "onWriteFailed" | "close">;
 
 function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
   return {
@@ -124,6 +137,8 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     createSession: (...args) => writer.call("createSession", args),
     findSession: (...args) => reader.call("findSession", args),
     deleteSessions: (...args) => writer.call("deleteSessions", args),
+    readLogouts: (...args) => reader.call("readLogouts", args),
+    lastLogoutId: (...args) => reader.call("lastLogoutId", args),
     tokensRefusedBeforeMs: (...args) => reader.call("tokensRefusedBeforeMs", args),
     setLastActive: (...args) => writer.call("setLastActive", args),
     getLastActive: (...args) => reader.call("getLastActive", args),

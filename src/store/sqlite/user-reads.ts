@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { SessionRecord } from "../store.ts";
+import type { LogoutRecord, SessionRecord } from "../store.ts";
 
 /** Makes the reads about users alone. */
 export function createUserReads(database: DatabaseSync) {
@@ -14,6 +14,10 @@ export function createUserReads(database: DatabaseSync) {
       ifnull((SELECT tokens_refused_before_ms FROM devices WHERE user_id = :userId AND device_id = :deviceId), 0)
     ) AS timeMs
   `);
+  const selectLogouts = database.prepare(`
+    SELECT id, user_id AS userId, device_id AS deviceId FROM logouts WHERE id > ? ORDER BY id LIMIT ?
+  `);
+  const selectLastLogout = database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'logouts'");
   const selectActive = database.prepare(
     "SELECT last_active_ms AS timeMs FROM users WHERE user_id = ? AND last_active_ms > 0",
   );
@@ -25,6 +29,17 @@ export function createUserReads(database: DatabaseSync) {
 
     tokensRefusedBeforeMs(userId: string, deviceId: string): number {
       return Number(selectRefusedBefore.get({ userId, deviceId })?.timeMs);
+    },
+
+    readLogouts(afterId: number, limit: number): LogoutRecord[] {
+      const rows = selectLogouts.all(afterId, limit) as unknown as (Omit<LogoutRecord, "deviceId"> & {
+        deviceId: string | null;
+      })[];
+      return rows.map((row) => ({ ...row, deviceId: row.deviceId ?? undefined }));
+    },
+
+    lastLogoutId(): number {
+      return Number(selectLastLogout.get()?.seq ?? 0);
     },
 
     getLastActive(userIds: readonly string[]): Map<string, number> {

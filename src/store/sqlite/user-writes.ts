@@ -5,6 +5,8 @@ import type { Log } from "./log.ts";
 
 /** For how long a token that expired is still known as such. */
 const keepExpiredMs = 86_400_000;
+/** For how long it is known who was logged out. */
+const keepLogoutsMs = 3_600_000;
 
 /** Makes the writes about users alone: what they read, their devices, sessions and activity. */
 export function createUserWrites(database: DatabaseSync, log: Log) {
@@ -15,11 +17,12 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     "UPDATE members SET read_seq = ? WHERE user_id = ? AND conversation = ?",
   );
   const upsertDevice = database.prepare(`
-    INSERT INTO devices (user_id, device_id, platform, name) VALUES (?, ?, ?, ?)
+    INSERT INTO devices (user_id, device_id, platform, name, opens) VALUES (?, ?, ?, ?, 1)
     ON CONFLICT DO UPDATE SET
+      opens = opens + 1,
       platform = iif(excluded.platform = 0, platform, excluded.platform),
       name = iif(excluded.name = '', name, excluded.name)
-    RETURNING user_id AS userId, device_id AS deviceId, platform, name, position
+    RETURNING user_id AS userId, device_id AS deviceId, platform, name, position, opens
   `);
   const upsertCursor = database.prepare(`
     INSERT INTO devices (user_id, device_id, position) VALUES (?, ?, ?)
@@ -40,6 +43,8 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     INSERT INTO users (user_id, tokens_refused_before_ms) VALUES (?, ?)
     ON CONFLICT DO UPDATE SET tokens_refused_before_ms = excluded.tokens_refused_before_ms
   `);
+  const insertLogout = database.prepare("INSERT INTO logouts (user_id, device_id, time_ms) VALUES (?, ?, ?)");
+  const deleteLogouts = database.prepare("DELETE FROM logouts WHERE time_ms < ?");
   const upsertActive = database.prepare(`
     INSERT INTO users (user_id, last_active_ms) VALUES (?, ?)
     ON CONFLICT DO UPDATE SET last_active_ms = max(last_active_ms, excluded.last_active_ms)
@@ -82,14 +87,17 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
       openDevice(userId, deviceId, platform, deviceName);
     },
 
-    deleteSessions(userId: string, deviceId: string | undefined): void {
+    deleteSessions(userId: string, deviceId: string | undefined): number {
+      const nowMs = Date.now();
       if (deviceId === undefined) {
         deleteOfUser.run(userId);
-        refuseForUser.run(userId, Date.now());
+        refuseForUser.run(userId, nowMs);
       } else {
         deleteOfDevice.run(userId, deviceId);
-        refuseForDevice.run(userId, deviceId, Date.now());
+        refuseForDevice.run(userId, deviceId, nowMs);
       }
+      deleteLogouts.run(nowMs - keepLogoutsMs);
+      return Number(insertLogout.run(userId, deviceId ?? null, nowMs).lastInsertRowid);
     },
 
     setLastActive(entries: ReadonlyArray<{ userId: string; timeMs: number }>): void {

@@ -1,12 +1,12 @@
 /** The worker that writes. It is the only one that ever does. */
 
 import { ChatError } from "../../errors.ts";
+import { createGroupMembers } from "../group-members.ts";
+import { createGroupSettings } from "../group-settings.ts";
 import { createAppendMessage } from "./append-message.ts";
 import { openForWriting } from "./database.ts";
 import { failureOf } from "./failures.ts";
-import { createGroupMembers } from "./group-members.ts";
-import { createGroupSettings } from "./group-settings.ts";
-import { GroupTables } from "./group-tables.ts";
+import { SqliteGroupTables } from "./group-tables.ts";
 import { Log } from "./log.ts";
 import { migrate, readIdentity } from "./migrations.ts";
 import { createProbe } from "./probe.ts";
@@ -32,7 +32,7 @@ function open(data: WorkerData, again: boolean): Engine {
 
 function createEngine(database: ReturnType<typeof openForWriting>): Engine {
   const log = new Log(database);
-  const tables = new GroupTables(database);
+  const tables = new SqliteGroupTables(database);
   const methods: Record<string, (...args: never[]) => unknown> = {
     ...createGroupSettings(tables, log),
     ...createGroupMembers(tables, log),

@@ -1,13 +1,12 @@
-import { ChatError, ErrorReason } from "../../errors.ts";
-import { MembershipChange } from "../group-events.ts";
-import { groupFull, groupNotFound, memberNotFound, ownerCannotLeave, roleTooLow } from "../group-refusals.ts";
-import { type GroupChange, JoinPolicy, type MemberRecord, Role } from "../store.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { MembershipChange } from "./group-events.ts";
 import { GroupLog } from "./group-log.ts";
-import type { GroupTables, StoredGroup } from "./group-tables.ts";
-import type { Log } from "./log.ts";
+import { groupFull, groupNotFound, memberNotFound, ownerCannotLeave, roleTooLow } from "./group-refusals.ts";
+import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
+import { type GroupChange, JoinPolicy, type MemberRecord, Role } from "./store.ts";
 
 /** Makes the changes of who belongs to groups, and as what. */
-export function createGroupMembers(tables: GroupTables, log: Log) {
+export function createGroupMembers(tables: GroupTables, log: OwnLog) {
   const events = new GroupLog(tables, log);
 
   function checkRoom({ record }: StoredGroup, more: number): void {

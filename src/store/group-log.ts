@@ -4,17 +4,16 @@ import {
   groupConversationId,
   MembershipChange,
   maxMembersPerEvent,
-} from "../group-events.ts";
-import { EventKind, type LogEvent, type MemberRecord, type Role } from "../store.ts";
-import type { GroupTables, StoredGroup } from "./group-tables.ts";
-import type { Log } from "./log.ts";
+} from "./group-events.ts";
+import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
+import { EventKind, type LogEvent, type MemberRecord, type Role } from "./store.ts";
 
 /** Changes members together with the events that tell of it; the group itself is left to be saved. */
 export class GroupLog {
   readonly #tables: GroupTables;
-  readonly #log: Log;
+  readonly #log: OwnLog;
 
-  constructor(tables: GroupTables, log: Log) {
+  constructor(tables: GroupTables, log: OwnLog) {
     this.#tables = tables;
     this.#log = log;
   }

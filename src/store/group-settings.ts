@@ -1,14 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { ChatError, ErrorReason } from "../../errors.ts";
-import { groupConversationId, MembershipChange } from "../group-events.ts";
-import { groupFull, memberNotFound, roleTooLow } from "../group-refusals.ts";
-import { type GroupChange, type GroupRecord, type GroupSettings, Role } from "../store.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { groupConversationId, MembershipChange } from "./group-events.ts";
 import { GroupLog } from "./group-log.ts";
-import type { GroupTables, StoredGroup } from "./group-tables.ts";
-import type { Log } from "./log.ts";
+import { groupFull, memberNotFound, roleTooLow } from "./group-refusals.ts";
+import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
+import { type GroupChange, type GroupRecord, type GroupSettings, Role } from "./store.ts";
 
 /** Makes the changes of groups themselves: made, set, ended, handed over. */
-export function createGroupSettings(tables: GroupTables, log: Log) {
+export function createGroupSettings(tables: GroupTables, log: OwnLog) {
   const events = new GroupLog(tables, log);
 
   return {

@@ -1,0 +1,79 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
+import type { LogMessage } from "../bus/bus.ts";
+import { EventKind, type LogEvent } from "../store/store.ts";
+import type { Hub } from "./hub.ts";
+import { parseConversationId } from "./ids.ts";
+
+/** Hands events of the log to the sessions on this node that they are for. */
+export class Delivery {
+  readonly #hub: Hub;
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+  }
+
+  /** Whether somebody on this node gets the event; one that makes somebody a member always may. */
+  concerns({ conversationId, kind }: Pick<LogEvent, "conversationId" | "kind">): boolean {
+    if (kind === EventKind.MEMBERSHIP) return true;
+    const target = parseConversationId(conversationId);
+    if (target?.kind === "group") return this.#hub.sessionsOfGroup(target.groupId).size > 0;
+    return target?.userIds.some((userId) => this.#hub.sessionsOfUser(userId).size > 0) ?? false;
+  }
+
+  /** Delivers an event. Called in the order of position, with each event once. */
+  deliver(message: LogMessage): void {
+    const target = parseConversationId(message.conversationId);
+    if (target === undefined) return;
+    if (target.kind === "direct") {
+      for (const userId of target.userIds) {
+        for (const session of this.#hub.sessionsOfUser(userId)) session.deliver(message);
+      }
+      return;
+    }
+    // Who gets an event follows from the events before it, so membership changes here, in their order.
+    const change = message.kind === EventKind.MESSAGE ? undefined : changeOf(message);
+    if (change?.joined !== undefined) this.#hub.join(target.groupId, change.joined, message.position);
+    // Whom a new group begins with is a member since its first event, which came before anyone here listened.
+    for (const userId of change?.joinedBefore ?? [])
+      for (const session of this.#hub.sessionsOfUser(userId)) session.fallBehind();
+    for (const session of this.#hub.sessionsOfGroup(target.groupId)) session.deliver(message);
+    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
+    if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
+  }
+}
+
+/** What an event changes of who is in a group. */
+interface Change {
+  /** Who is a member now. */
+  joined?: string[];
+  /** Those of them who may be members since an earlier event. */
+  joinedBefore?: string[];
+  left?: string[];
+  disbanded?: boolean;
+}
+
+function changeOf(message: LogMessage): Change | undefined {
+  const event: ServerEvent["event"] | undefined = fromBinary(StreamResponseSchema, message.frame).events[0]
+    ?.event;
+  if (event?.case === "groupChanged") return { disbanded: event.value.disbandTime !== undefined };
+  if (event?.case !== "membershipChanged") return undefined;
+  const { change, members, seq } = event.value;
+  const userIds = members.map(({ userId }) => userId);
+  switch (change) {
+    case MembershipChange.JOINED:
+      return { joined: userIds };
+    case MembershipChange.ADDED:
+      return {
+        joined: userIds,
+        joinedBefore: userIds.filter((_, i) => (members[i]?.visibleFromSeq ?? seq) < seq),
+      };
+    case MembershipChange.LEFT:
+    case MembershipChange.REMOVED:
+      return { left: userIds };
+    default:
+      return undefined;
+  }
+}
