@@ -1,8 +1,8 @@
 /**
  * Installs what tests use beside npm packages, from Debian's packages, where
- * that is possible: a browser, and a library that sets the clocks of processes.
- * Where it is not, it says what to install, and the tests that need it say why
- * they are skipped.
+ * that is possible: a browser, a library that sets the clocks of processes, a
+ * database and a message broker. Where it is not, it says what to install, and
+ * the tests that need it say why they are skipped.
  */
 
 import { spawnSync } from "node:child_process";
@@ -15,6 +15,14 @@ const packages = [
     name: "libfaketime",
     isThere: () => readdirSync("/usr/lib").some((folder) => existsSync(`/usr/lib/${folder}/faketime`)),
   },
+  // Where it is new it also starts a cluster of its own, which the tests leave alone.
+  { name: "postgresql", isThere: () => existsSync("/usr/lib/postgresql") },
+  {
+    name: "nats-server",
+    isThere: () =>
+      ["/usr/sbin", "/usr/bin", "/usr/local/bin"].some((folder) => existsSync(`${folder}/nats-server`)),
+  },
+  { name: "nginx-light", isThere: () => existsSync("/usr/sbin/nginx") },
 ];
 
 const chosen = process.argv.slice(2);

@@ -142,30 +142,48 @@ function parse(setting: Setting<unknown>, given: string): unknown {
   return given;
 }
 
-/** Checks what concerns several settings and brings in the secret's file. */
+/** Checks what concerns several settings and brings in the files of secrets. */
 function settle(config: Config, layers: readonly Layer[]): Config {
   config.host = config.host.replace(/^\[(.*)\]$/, "$1");
-  const { auth, host, jwtSecretFile } = config;
+  config.adminHost = config.adminHost.replace(/^\[(.*)\]$/, "$1");
+  const { auth, host } = config;
   if (auth === "dev" && !isLoopback(host)) {
     throw new ConfigError(
       `host ${host} is reachable by others, and with auth=dev anyone can log in as anybody; ` +
         "set PARLANCE_AUTH=jwt and PARLANCE_JWT_SECRET (at least 32 bytes), or listen on 127.0.0.1",
     );
   }
-  if (jwtSecretFile !== undefined) {
-    // The secret and its file are one setting in two forms: the more important source wins.
-    const giver = layers.find((layer) => layer.values.has("jwtSecret") || layer.values.has("jwtSecretFile"));
-    const both = giver?.values.has("jwtSecret") && giver.values.has("jwtSecretFile");
-    if (both) throw new ConfigError("jwtSecret and jwtSecretFile are both set; leave one out");
-    if (giver?.values.has("jwtSecretFile")) config.jwtSecret = readSecret(jwtSecretFile);
-  }
+  readSecretFile(config, layers, "jwtSecret", "jwtSecretFile");
+  readSecretFile(config, layers, "natsPassword", "natsPasswordFile");
+  readSecretFile(config, layers, "adminToken", "adminTokenFile");
   if (auth === "jwt" && config.jwtSecret === undefined) {
     throw new ConfigError(
       "jwtSecret is not set, and auth=jwt needs it; set PARLANCE_JWT_SECRET or PARLANCE_JWT_SECRET_FILE (at least 32 bytes)",
     );
   }
+  if (config.natsUrl !== undefined && config.databaseUrl === undefined) {
+    throw new ConfigError(
+      "natsUrl is set and databaseUrl is not: nodes need a store that all of them share; set PARLANCE_DATABASE_URL, or leave natsUrl out",
+    );
+  }
+  if (config.workers !== "1" && config.natsUrl === undefined) {
+    throw new ConfigError(
+      `workers is ${config.workers}, and several processes need databaseUrl and natsUrl; set PARLANCE_DATABASE_URL and PARLANCE_NATS_URL, or leave workers out`,
+    );
+  }
+  if (config.adminPort !== undefined && config.adminToken === undefined && !isLoopback(config.adminHost)) {
+    throw new ConfigError(
+      `adminHost ${config.adminHost} is reachable by others, and there is no adminToken; set PARLANCE_ADMIN_TOKEN or PARLANCE_ADMIN_TOKEN_FILE, or listen on 127.0.0.1`,
+    );
+  }
   if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) {
     throw new ConfigError("tlsCertFile and tlsKeyFile go together; set both or none");
+  }
+  if ((config.natsTlsCertFile === undefined) !== (config.natsTlsKeyFile === undefined)) {
+    throw new ConfigError("natsTlsCertFile and natsTlsKeyFile go together; set both or none");
+  }
+  if (config.natsPassword !== undefined && config.natsUser === undefined) {
+    throw new ConfigError("natsPassword needs natsUser");
   }
   if (config.maxRequestBytes < config.maxContentBytes + requestOverheadBytes) {
     throw new ConfigError(
@@ -188,14 +206,28 @@ function settle(config: Config, layers: readonly Layer[]): Config {
 /** What a send may hold beside its content: ids, mentions, labels. */
 const requestOverheadBytes = 32_768;
 
-function readSecret(path: string): string {
-  const secret = readText(path, "jwtSecretFile").replace(/\r?\n$/, "");
-  if (!settings.jwtSecret.schema.safeParse(secret).success) {
+/** Settings that hold a secret, and those that name a file with it. */
+type SecretName = "jwtSecret" | "natsPassword" | "adminToken";
+
+/** Brings in a secret's file. The two are one setting in two forms: the more important source wins. */
+function readSecretFile(
+  config: Config,
+  layers: readonly Layer[],
+  name: SecretName,
+  fileName: `${SecretName}File`,
+): void {
+  const path = config[fileName];
+  if (path === undefined) return;
+  const giver = layers.find((layer) => layer.values.has(name) || layer.values.has(fileName));
+  if (!giver?.values.has(fileName)) return;
+  if (giver.values.has(name)) throw new ConfigError(`${name} and ${fileName} are both set; leave one out`);
+  const secret = readText(path, fileName).replace(/\r?\n$/, "");
+  if (!settings[name].schema.safeParse(secret).success) {
     throw new ConfigError(
-      `jwtSecretFile must name a file with ${settings.jwtSecret.allowed}, but ${path} holds something else`,
+      `${fileName} must name a file with ${settings[name].allowed}, but ${path} holds something else`,
     );
   }
-  return secret;
+  config[name] = secret;
 }
 
 function readText(path: string, what: string): string {

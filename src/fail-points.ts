@@ -40,6 +40,10 @@ const places = {
   "send.before-answer": { waits: true },
   /** Before an event that this node appended is published; `drop` leaves it to the tail follower. */
   publish: { drops: true },
+  /** Before a message goes to NATS; `drop` loses it on the way to all other processes. */
+  "bus.send": { drops: true },
+  /** When a message has come from NATS; `drop` loses it for this process. */
+  "bus.receive": { drops: true },
   /** Before the readers of new events are woken, after the senders of this turn were answered. */
   "wake.before-readers": {},
   /** Before a unary call, or a request of a stream, is carried out. */

@@ -129,6 +129,115 @@ export const settings = {
     default: "./data",
     description: "The folder that holds the SQLite file. It is made if need be.",
   }),
+  databaseUrl: text({
+    default: undefined,
+    allowed: "a URL such as postgresql://user:password@host:5432/database",
+    pattern: /^postgres(ql)?:\/\//,
+    secret: true,
+    description:
+      "The PostgreSQL database that keeps everything, instead of a SQLite file. Several nodes may share it.",
+  }),
+  databasePoolSize: integer({
+    default: 10,
+    min: 4,
+    max: 1_000,
+    description: "The most connections this node keeps to the PostgreSQL database.",
+  }),
+  databaseSchema: text({
+    default: "parlance",
+    allowed: "a name of lower-case letters, digits and _ that does not begin with a digit or `pg_`",
+    pattern: /^(?!pg_)[a-z_][a-z0-9_]{0,62}$/,
+    description: "The schema inside the PostgreSQL database that holds everything. It is made if need be.",
+  }),
+  databaseFailover: choice({
+    values: ["new-epoch", "lossless"],
+    default: "new-epoch",
+    description:
+      "What it means when a replica of the PostgreSQL database takes over: with `new-epoch` it may lack the last commits, so nodes start anew and clients fetch again what they know; `lossless` promises that it has everything, as with synchronous replication.",
+  }),
+
+  natsUrl: text({
+    default: undefined,
+    allowed: "servers such as nats://host:4222 or tls://host:4222, separated by commas",
+    pattern: /^(nats|tls):\/\/[^\s,]+(,(nats|tls):\/\/[^\s,]+)*$/,
+    secret: true,
+    description:
+      "The NATS servers that carry messages between nodes, all of one cluster. `tls://` goes on with TLS only; `nats://` takes it where the server has it. User and password may stand before the host. Needs `databaseUrl`, the same for all nodes. Without it this node is the only one.",
+  }),
+  natsUser: text({ default: undefined, description: "The user at NATS. Goes with `natsPassword`." }),
+  natsPassword: text({ default: undefined, secret: true, description: "The password of `natsUser`." }),
+  natsPasswordFile: text({
+    default: undefined,
+    description:
+      "A file that holds the password, instead of `natsPassword`. One line break at its end is left out.",
+  }),
+  natsToken: text({
+    default: undefined,
+    secret: true,
+    description: "The token for NATS servers that ask for one instead of a user.",
+  }),
+  natsCredsFile: text({
+    default: undefined,
+    description:
+      "A file with a JWT and its key, as `nsc` makes it, for NATS servers that ask for one. Read for each connection.",
+  }),
+  natsTlsCaFile: text({
+    default: undefined,
+    description:
+      "The authorities that certificates of NATS servers are checked against, PEM, instead of the system's. Read for each connection.",
+  }),
+  natsTlsCertFile: text({
+    default: undefined,
+    description:
+      "The certificate to show to NATS servers, PEM. Goes with `natsTlsKeyFile`. Read for each connection.",
+  }),
+  natsTlsKeyFile: text({ default: undefined, description: "The private key of `natsTlsCertFile`, PEM." }),
+  natsPrefix: text({
+    default: "parlance",
+    allowed: "words of A-Z, a-z, 0-9, _ and -, separated by dots",
+    pattern: /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+    description:
+      "What all NATS subjects of this service begin with; a node needs to publish and subscribe to `PREFIX.>`. Services that share a NATS account need different ones.",
+  }),
+
+  node: text({
+    default: undefined,
+    pattern: /^(?=.{1,128}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/,
+    allowed: "1 to 128 letters, digits, dots, hyphens and underscores, the first and last a letter or digit",
+    description:
+      "The name of this node, unique among the nodes. By default the name of the host; workers add a hyphen and their number.",
+  }),
+  workers: text({
+    default: "1",
+    pattern: /^(auto|[1-9]\d{0,2})$/,
+    allowed: "a whole number from 1 to 999, or auto for one per core",
+    description:
+      "How many processes serve the ports, each a node of its own. More than one needs `databaseUrl` and `natsUrl`. Limits are those of each process.",
+  }),
+
+  adminPort: integer({
+    default: undefined,
+    min: 0,
+    max: 65_535,
+    description:
+      "The port of `AdminService`, for operators: `parlance admin` calls it. 0 takes any free one. Without it the service is off.",
+  }),
+  adminHost: text({
+    default: "127.0.0.1",
+    description: "The address of that port. Any but a loopback address needs `adminToken`.",
+  }),
+  adminToken: text({
+    default: undefined,
+    minBytes: 16,
+    allowed: "text of at least 16 bytes",
+    secret: true,
+    description: "The token that calls of `AdminService` have to bring.",
+  }),
+  adminTokenFile: text({
+    default: undefined,
+    description:
+      "A file that holds that token, instead of `adminToken`. One line break at its end is left out.",
+  }),
 
   auth: choice({
     values: ["dev", "jwt"],
@@ -311,6 +420,13 @@ export const settings = {
     max: 600_000,
     unit: "ms",
     description: "How long a stopping server gives its streams and calls to end.",
+  }),
+  drainSessionsPerSecond: integer({
+    default: 200,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most sessions that a draining server sends away per second, so that other nodes are not run over; 0 sends all away at once. A server that is stopped sends more where half of `drainGraceMs` would not suffice for all.",
   }),
 
   reflection: flag({

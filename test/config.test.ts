@@ -90,6 +90,25 @@ describe("the configuration", () => {
     expect(load({ options: { auth: "jwt", jwtSecretFile } }).jwtSecret).toBe(secret);
   });
 
+  test("reads the NATS password from a file", () => {
+    const natsPasswordFile = fileWith("hunter2\n", "password");
+    expect(load({ options: { natsUser: "u", natsPasswordFile } }).natsPassword).toBe("hunter2");
+  });
+
+  test.each(["nats://a", "nats://a:1,nats://[::1]:2", "tls://u:p@a.example:4222"])(
+    "takes %j as natsUrl",
+    (url) => {
+      const env = { PARLANCE_NATS_URL: url, PARLANCE_DATABASE_URL: "postgres://a/b" };
+      expect(load({ env }).natsUrl).toBe(url);
+    },
+  );
+
+  test("takes an admin port that others can reach once it has a token, from a file too", () => {
+    const adminTokenFile = fileWith("a token of 16 bytes\n", "admin-token");
+    const options = { adminPort: "0", adminHost: "[::]", adminTokenFile };
+    expect(load({ options })).toMatchObject({ adminHost: "::", adminToken: "a token of 16 bytes" });
+  });
+
   test("takes the secret or its file from the more important source", () => {
     const file = fileWith(JSON.stringify({ jwtSecretFile: fileWith(secret, "secret") }));
     expect(load({ file, options: { jwtSecret: `${secret}!` } }).jwtSecret).toBe(`${secret}!`);
@@ -135,6 +154,8 @@ describe("a setting that is", () => {
       refusal({ file: fileWith(JSON.stringify({ jwtSecret: short })) }),
       refusal({ file: fileWith(`{ "jwtSecret": "${short}`) }),
       refusal({ options: { jwtSecretFile: fileWith(short, "secret") } }),
+      refusal({ env: { PARLANCE_NATS_URL: `http://u:${short}@host` } }),
+      refusal({ options: { natsPassword: short } }),
     ];
     for (const message of messages) expect(message).not.toContain("hunter2");
   });
@@ -200,6 +221,30 @@ describe("settings that do not go together are refused:", () => {
     ["an outbox that cannot hold the largest request", { outboxMaxBytes: "65536" }, "outboxMaxBytes"],
     ["connections that end before their sessions", { sessionMaxAgeMs: "3600000" }, "sessionMaxAgeMs"],
     ["a secret and a file with a secret", { jwtSecret: secret, jwtSecretFile: "x" }, "leave one out"],
+    ["a NATS certificate without its key", { natsTlsCertFile: "a.pem" }, "natsTlsKeyFile"],
+    ["a NATS password without a user", { natsPassword: "hunter2" }, "natsUser"],
+    [
+      "a NATS password and a file with it",
+      { natsUser: "u", natsPassword: "hunter2", natsPasswordFile: "x" },
+      "leave one out",
+    ],
+    ["NATS without a database that nodes share", { natsUrl: "nats://a" }, "PARLANCE_DATABASE_URL"],
+    ["several workers on an SQLite file", { workers: "2" }, "PARLANCE_DATABASE_URL"],
+    [
+      "several workers that cannot reach each other",
+      { workers: "auto", databaseUrl: "postgres://a/b" },
+      "PARLANCE_NATS_URL",
+    ],
+    [
+      "an admin port that others can reach without a token",
+      { adminPort: "0", adminHost: "0.0.0.0" },
+      "PARLANCE_ADMIN_TOKEN",
+    ],
+    [
+      "an admin token and a file with one",
+      { adminToken: "a token of 16 bytes", adminTokenFile: "x" },
+      "leave one out",
+    ],
   ])("%s", (_, options, part) => {
     expect(refusal({ options })).toContain(part);
   });

@@ -60,6 +60,8 @@ export const statusOf: Readonly<Record<ErrorReason, Status>> = {
   [ErrorReason.REQUEST_TOO_LARGE]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.INVALID_METADATA]: Status.INVALID_ARGUMENT,
   [ErrorReason.TOO_MANY_NEW_SESSIONS]: Status.RESOURCE_EXHAUSTED,
+  [ErrorReason.NODE_NOT_FOUND]: Status.NOT_FOUND,
+  [ErrorReason.SERVER_STARTING]: Status.UNAVAILABLE,
 };
 
 /** Is told of each error that leaves as INTERNAL, to log it whole under the id that its caller got. */

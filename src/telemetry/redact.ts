@@ -1,8 +1,13 @@
 /** What must never reach a log, should it be part of a logged object. */
 const secretKeys = new Set([
+  "adminToken",
   "authorization",
   "cookie",
+  "databaseUrl",
   "jwtSecret",
+  "natsPassword",
+  "natsToken",
+  "natsUrl",
   "password",
   "secret",
   "sessionToken",

@@ -317,6 +317,21 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_TOO_MANY_NEW_SESSIONS = 41;
    */
   TOO_MANY_NEW_SESSIONS = 41,
+
+  /**
+   * No node of this name answers. Of `AdminService` only.
+   *
+   * @generated from enum value: ERROR_REASON_NODE_NOT_FOUND = 42;
+   */
+  NODE_NOT_FOUND = 42,
+
+  /**
+   * The server has begun to start and waits for what it needs. Nothing was
+   * done. Try again, on another node if there is one.
+   *
+   * @generated from enum value: ERROR_REASON_SERVER_STARTING = 43;
+   */
+  SERVER_STARTING = 43,
 }
 
 /**
