@@ -1,7 +1,7 @@
 /** Appends without end and prints each answered position and body, until it is killed. */
 
-import { writeSync } from "node:fs";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { printLine } from "../support/print-line.ts";
 
 const [path, round] = process.argv.slice(2) as [string, string];
 const store = await createSqliteStore({ path });
@@ -17,7 +17,7 @@ for (let user = 0; user < 20; user++) {
         clientMessageId: text,
         body: new TextEncoder().encode(text),
       });
-      writeSync(1, `${position}\t${seq}\t${text}\n`);
+      printLine(`${position}\t${seq}\t${text}`);
     }
   })();
 }

@@ -1,0 +1,75 @@
+import type { GroupRecord, MemberRecord } from "../store.ts";
+import type { Connections, Statement } from "./connections.ts";
+import {
+  type GroupRow,
+  groupColumns,
+  type MemberRow,
+  memberColumns,
+  toGroupRecord,
+  toMemberRecord,
+} from "./group-rows.ts";
+
+const groupStatement: Statement = {
+  name: "get_group",
+  text: `SELECT ${groupColumns} FROM groups g WHERE g.group_id = $1 AND g.disband_time_ms IS NULL`,
+};
+const memberStatement: Statement = {
+  name: "get_member",
+  text: `
+    SELECT ${memberColumns} FROM groups g JOIN members m ON m.user_id = $2 AND m.conversation = g.conversation
+    WHERE g.group_id = $1
+  `,
+};
+const membersStatement: Statement = {
+  name: "list_members",
+  text: `
+    SELECT ${memberColumns} FROM members m
+    WHERE m.conversation = (SELECT conversation FROM groups WHERE group_id = $1) AND m.user_id > $2
+    ORDER BY m.user_id LIMIT $3
+  `,
+};
+const groupsStatement: Statement = {
+  name: "list_groups",
+  text: `
+    SELECT ${groupColumns} FROM members m JOIN groups g ON g.conversation = m.conversation
+    WHERE m.user_id = $1 AND g.group_id > $2 ORDER BY g.group_id LIMIT $3
+  `,
+};
+const groupIdsStatement: Statement = {
+  name: "group_ids",
+  text: `
+    SELECT h.last_position AS "lastPosition", g.group_id AS "groupId"
+    FROM log_head h
+    LEFT JOIN (members m JOIN groups g ON g.conversation = m.conversation) ON m.user_id = $1
+  `,
+};
+
+/** Makes the reads of groups and their members. */
+export function createGroupReads(reads: Connections) {
+  return {
+    async getGroup(groupId: string): Promise<GroupRecord | undefined> {
+      return (await reads.run<GroupRow>(groupStatement, [groupId])).map(toGroupRecord)[0];
+    },
+
+    async getMember(groupId: string, userId: string): Promise<MemberRecord | undefined> {
+      const rows = await reads.run<MemberRow>(memberStatement, [groupId, userId]);
+      return rows.map((row) => toMemberRecord(groupId, row))[0];
+    },
+
+    async listMembers(groupId: string, afterUserId: string, limit: number): Promise<MemberRecord[]> {
+      const rows = await reads.run<MemberRow>(membersStatement, [groupId, afterUserId, limit]);
+      return rows.map((row) => toMemberRecord(groupId, row));
+    },
+
+    async listGroups(userId: string, afterGroupId: string, limit: number): Promise<GroupRecord[]> {
+      return (await reads.run<GroupRow>(groupsStatement, [userId, afterGroupId, limit])).map(toGroupRecord);
+    },
+
+    async groupIds(userId: string): Promise<{ groupIds: string[]; through: number }> {
+      type Row = { lastPosition: number; groupId: string | null };
+      const rows = await reads.run<Row>(groupIdsStatement, [userId]);
+      const groupIds = rows.flatMap(({ groupId }) => (groupId === null ? [] : [groupId]));
+      return { groupIds, through: rows[0]?.lastPosition ?? 0 };
+    },
+  };
+}

@@ -1,0 +1,180 @@
+import type { ChatError } from "../../errors.ts";
+import type { LogEvent, Store } from "../store.ts";
+import { conversationNotFound } from "./append-batch.ts";
+import { Connections } from "./connections.ts";
+import { createConversationReads } from "./conversation-reads.ts";
+import { nulInId } from "./failures.ts";
+import { type ChangeGroup, createGroupChanges } from "./group-changes.ts";
+import { createGroupReads } from "./group-reads.ts";
+import { type Failover, Identity } from "./identity.ts";
+import { createLogReads } from "./log-reads.ts";
+import { migrate } from "./migrations.ts";
+import { createMissedReads } from "./missed-reads.ts";
+import { StoreOpenError } from "./open-error.ts";
+import { probeStatements } from "./probe.ts";
+import { createUserReads } from "./user-reads.ts";
+import { createUserWrites } from "./user-writes.ts";
+import { WriteQueue } from "./write-queue.ts";
+
+export type { Failover } from "./identity.ts";
+export { StoreOpenError };
+
+/** Settings of the store. */
+export interface PostgresStoreOptions {
+  /** Where the database is, `postgresql://user:password@host:port/database`. */
+  url: string;
+  /** The most connections this process keeps, at least 4. Default 10. */
+  poolSize?: number;
+  /** The schema that holds everything; made if need be. Default `parlance`. */
+  schema?: string;
+  /**
+   * What a failover means: `lossless` promises that the replica that took over
+   * has everything, as with synchronous replication; by default a new epoch.
+   */
+  failover?: Failover;
+  /** The most writes to logs that may wait; more are refused. Default 100,000. */
+  maxWaitingWrites?: number;
+  /** The most bytes of message bodies that may wait. Default 256 MiB. */
+  maxWaitingBytes?: number;
+  /** The most reads that may wait, and as many writes of other kinds; more are refused. Default 10,000. */
+  maxWaitingReads?: number;
+}
+
+/** How long the server may work on one statement. */
+const writeTimeoutMs = 2_000;
+const readTimeoutMs = 10_000;
+/** How many connections serve writes that do not change logs. */
+const writeConnections = 2;
+
+/**
+ * Opens the store in a PostgreSQL database. Several processes may share it.
+ *
+ * @throws StoreOpenError when the database cannot be reached, or cannot be used
+ */
+export async function createPostgresStore(options: PostgresStoreOptions): Promise<Store> {
+  const { url, poolSize = 10, schema = "parlance", maxWaitingReads = 10_000 } = options;
+  await migrate(url, schema);
+
+  const identity = new Identity(options.failover ?? "new-epoch");
+  const appendListeners = new Set<(events: readonly LogEvent[]) => void>();
+  const failureListeners = new Set<(error: ChatError) => void>();
+  const onWriteFailed = (error: ChatError) => {
+    for (const listener of failureListeners) listener(error);
+  };
+  const onAppended = (events: readonly LogEvent[]) => {
+    identity.saw(events);
+    for (const listener of appendListeners) listener(events);
+  };
+  const connections = (name: string, rest: { max: number; maxWaiting: number }) =>
+    new Connections({
+      url,
+      schema,
+      identity,
+      applicationName: `parlance ${name}`,
+      statementTimeoutMs: name === "reads" ? readTimeoutMs : writeTimeoutMs,
+      onFailure: name === "reads" ? () => {} : onWriteFailed,
+      ...rest,
+    });
+  // The log has a connection of its own, so that nothing else ever makes messages wait for one.
+  const log = connections("log", { max: 1, maxWaiting: 10 });
+  const writes = connections("writes", { max: writeConnections, maxWaiting: maxWaitingReads });
+  const reads = connections("reads", {
+    max: Math.max(1, poolSize - writeConnections - 1),
+    maxWaiting: maxWaitingReads,
+  });
+  const queue = new WriteQueue({
+    connections: log,
+    identity,
+    maxWaiting: options.maxWaitingWrites ?? 100_000,
+    maxWaitingBytes: options.maxWaitingBytes ?? 268_435_456,
+    onAppended,
+  });
+  const closeAll = async () => {
+    await queue.close();
+    await Promise.all([log.close(), writes.close(), reads.close()]);
+  };
+
+  const logReads = createLogReads(reads);
+  try {
+    await logReads.lastPosition();
+  } catch (error) {
+    await closeAll();
+    throw toOpenError(error);
+  }
+
+  let closed: Promise<void> | undefined;
+  return {
+    epoch: identity.epoch,
+    salt: identity.salt,
+    onAppended: (listener) => {
+      appendListeners.add(listener);
+      return () => void appendListeners.delete(listener);
+    },
+    async append(draft) {
+      const ids = [draft.conversationId, draft.senderId, draft.recipientId, draft.groupId];
+      // Found by the server it would fail the whole batch.
+      if (ids.some((id) => id?.includes("\0"))) throw nulInId();
+      return queue.append(draft);
+    },
+    async markRead(userId, conversationId, upToSeq) {
+      if (userId.includes("\0") || conversationId.includes("\0")) throw conversationNotFound(conversationId);
+      return queue.markRead({ userId, conversationId, upToSeq });
+    },
+    ...inQueue(queue, createGroupChanges(log, identity), onAppended),
+    ...logReads,
+    async readTail(afterPosition, limit) {
+      const events = await logReads.readTail(afterPosition, limit);
+      identity.saw(events);
+      return events;
+    },
+    ...createMissedReads(reads),
+    ...createConversationReads(reads),
+    ...createGroupReads(reads),
+    ...createUserReads(reads),
+    ...createUserWrites(writes, identity),
+    onWriteFailed: (listener) => {
+      failureListeners.add(listener);
+      return () => void failureListeners.delete(listener);
+    },
+    onReplaced: (listener) => identity.onReplaced(listener),
+    async probe() {
+      const [{ id }] = (await writes.run<{ id: number }>(probeStatements.put, [])) as [{ id: number }];
+      await writes.run(probeStatements.remove, [id]);
+    },
+    close: () => (closed ??= closeAll()),
+  };
+}
+
+/** Turns what the first read met into an error of opening. */
+function toOpenError(error: unknown): StoreOpenError {
+  const { message, cause } = error as Error;
+  const reason = cause instanceof Error ? cause.message : message;
+  return new StoreOpenError(`the database does not answer: ${reason}`, true, { cause: error });
+}
+
+/** Has changes of groups wait for their turn, and tells of what they appended. */
+function inQueue(
+  queue: WriteQueue,
+  changes: ChangeGroup,
+  onAppended: (events: readonly LogEvent[]) => void,
+): ChangeGroup {
+  const wrap =
+    <Args extends unknown[]>(change: (...args: Args) => ReturnType<ChangeGroup["createGroup"]>) =>
+    (...args: Args) =>
+      queue.run(async () => {
+        const done = await change(...args);
+        if (done.events.length > 0) onAppended(done.events);
+        return done;
+      });
+  return {
+    createGroup: wrap(changes.createGroup),
+    updateGroup: wrap(changes.updateGroup),
+    disbandGroup: wrap(changes.disbandGroup),
+    joinGroup: wrap(changes.joinGroup),
+    leaveGroup: wrap(changes.leaveGroup),
+    addMembers: wrap(changes.addMembers),
+    removeMembers: wrap(changes.removeMembers),
+    updateMember: wrap(changes.updateMember),
+    transferOwnership: wrap(changes.transferOwnership),
+  };
+}

@@ -1,0 +1,116 @@
+import type { DeviceRecord, SessionRecord } from "../store.ts";
+import { bigintArray, textArray } from "./binary-arrays.ts";
+import type { Connections, Statement } from "./connections.ts";
+import type { Identity } from "./identity.ts";
+import { InOrder } from "./in-order.ts";
+
+/** For how long a token that expired is still known as such. */
+const keepExpiredMs = 86_400_000;
+
+const keepDevice = `
+  INSERT INTO devices AS d (user_id, device_id, platform, name, opens) VALUES ($1, $2, $3, $4, 1)
+  ON CONFLICT (user_id, device_id) DO UPDATE SET
+    opens = d.opens + 1,
+    platform = CASE excluded.platform WHEN 0 THEN d.platform ELSE excluded.platform END,
+    name = CASE excluded.name WHEN '' THEN d.name ELSE excluded.name END
+`;
+const openDeviceStatement: Statement = {
+  name: "open_device",
+  text: `${keepDevice} RETURNING d.user_id AS "userId", d.device_id AS "deviceId", d.platform, d.name, d.position, d.opens`,
+};
+// In one order for all processes, so that nobody waits in a circle.
+const saveCursorsStatement: Statement = {
+  name: "save_cursors",
+  text: `
+    INSERT INTO devices AS d (user_id, device_id, position)
+      SELECT c.user_id, c.device_id, max(c.position)
+      FROM unnest($1::text[], $2::text[], $3::bigint[]) AS c (user_id, device_id, position)
+      GROUP BY c.user_id, c.device_id ORDER BY c.user_id COLLATE "C", c.device_id COLLATE "C"
+    ON CONFLICT (user_id, device_id) DO UPDATE SET position = excluded.position
+      WHERE coalesce(d.position, -1) < excluded.position
+  `,
+};
+const createSessionStatement: Statement = {
+  name: "create_session",
+  text: `
+    WITH device AS (${keepDevice}),
+      expired AS (DELETE FROM sessions WHERE user_id = $1 AND expire_time_ms < $9)
+    INSERT INTO sessions (user_id, device_id, platform, token_hash, session_id, create_time_ms, expire_time_ms)
+      VALUES ($1, $2, $3, $5, $6, $7, $8)
+  `,
+};
+const deleteSessionsStatement: Statement = {
+  name: "delete_sessions_1",
+  text: "SELECT delete_sessions_1($1, $2, $3) AS id",
+};
+const setActiveStatement: Statement = {
+  name: "set_last_active",
+  text: `
+    INSERT INTO users AS u (user_id, last_active_ms)
+      SELECT a.user_id, max(a.time_ms) FROM unnest($1::text[], $2::bigint[]) AS a (user_id, time_ms)
+      GROUP BY a.user_id ORDER BY a.user_id COLLATE "C"
+    ON CONFLICT (user_id) DO UPDATE SET last_active_ms = excluded.last_active_ms
+      WHERE u.last_active_ms < excluded.last_active_ms
+  `,
+};
+
+/** Makes the writes about users alone: their devices, sessions and activity. Those of one user keep their order. */
+export function createUserWrites(writes: Connections, identity: Identity) {
+  const order = new InOrder();
+
+  return {
+    openDevice: (userId: string, deviceId: string, platform: number, name: string): Promise<DeviceRecord> =>
+      order.run([userId], async () => {
+        type Row = Omit<DeviceRecord, "name" | "position"> & { name: Uint8Array; position: number | null };
+        const [row] = await writes.run<Row>(openDeviceStatement, [
+          userId,
+          deviceId,
+          platform,
+          Buffer.from(name),
+        ]);
+        if (row === undefined) throw new Error("a device was not kept");
+        return { ...row, name: new TextDecoder().decode(row.name), position: row.position ?? undefined };
+      }),
+
+    saveCursors: (
+      entries: ReadonlyArray<{ userId: string; deviceId: string; position: number }>,
+    ): Promise<void> =>
+      order.run(
+        entries.map(({ userId }) => userId),
+        async () => {
+          await writes.run(saveCursorsStatement, [
+            textArray(entries.map(({ userId }) => userId)),
+            textArray(entries.map(({ deviceId }) => deviceId)),
+            bigintArray(entries.map(({ position }) => position)),
+          ]);
+        },
+      ),
+
+    createSession: (session: SessionRecord, deviceName: string): Promise<void> =>
+      order.run([session.userId], async () => {
+        const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
+        const device = [userId, deviceId, platform, Buffer.from(deviceName)];
+        const rest = [tokenHash, sessionId, createTimeMs, expireTimeMs, createTimeMs - keepExpiredMs];
+        await writes.run(createSessionStatement, [...device, ...rest]);
+      }),
+
+    deleteSessions: (userId: string, deviceId: string | undefined): Promise<number> =>
+      order.run([userId], async () => {
+        const values = [identity.epoch, userId, deviceId ?? null];
+        const [row] = await writes.run<{ id: number }>(deleteSessionsStatement, values);
+        if (row === undefined) throw new Error("a logout has no id");
+        return row.id;
+      }),
+
+    setLastActive: (entries: ReadonlyArray<{ userId: string; timeMs: number }>): Promise<void> =>
+      order.run(
+        entries.map(({ userId }) => userId),
+        async () => {
+          await writes.run(setActiveStatement, [
+            textArray(entries.map(({ userId }) => userId)),
+            bigintArray(entries.map(({ timeMs }) => timeMs)),
+          ]);
+        },
+      ),
+  };
+}
