@@ -8,8 +8,8 @@ export default defineConfig({
     env: { PARLANCE_HTTP_PORT: "0" },
     // Processes, because tests open sockets, start workers and end servers.
     pool: "forks",
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 10_000,
   },
 });

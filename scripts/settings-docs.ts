@@ -14,12 +14,14 @@ A setting is looked for in four places; the first that has it counts:
 3. a JSON file named by \`--config\` or \`PARLANCE_CONFIG\`, such as \`{ "port": 50052, "reflection": false }\`,
 4. its default.
 
-A setting that is unknown or has a wrong value ends the server at once with one line that names it. Two
+A setting that is unknown or has a wrong value ends the server at once with one line that names it. Some
 rules concern several settings:
 
 - With \`auth\` = \`dev\` anyone can log in as anybody, so the server then listens on loopback addresses only. To
   serve others, set \`PARLANCE_AUTH=jwt\` and \`PARLANCE_JWT_SECRET\`.
 - \`sessionMaxAgeMs\` < \`maxConnectionAgeMs\`, \`maxContentBytes\` + 32,768 ≤ \`maxRequestBytes\` ≤ \`outboxMaxBytes\`.
+- \`natsUrl\` needs \`databaseUrl\`; more than one worker needs both; an \`adminHost\` that others can reach needs
+  \`adminToken\`.
 
 | name | default | values | what it does |
 | --- | --- | --- | --- |

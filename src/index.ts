@@ -32,6 +32,7 @@ import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
 import { isUserId, userIdRule } from "./auth/user-id.ts";
 import type { TokenVerifier } from "./auth/verifier.ts";
+import { createBus, createStore } from "./backends.ts";
 import type { Bus } from "./bus/bus.ts";
 import { createLocalBus } from "./bus/local.ts";
 import type { Caller } from "./chat/caller.ts";
@@ -71,12 +72,22 @@ export { createDevVerifier, createJwtVerifier, createLocalBus, createSqliteStore
 
 /** How to build a chat inside another service. */
 export interface ParlanceOptions {
-  /** Where it keeps everything: the path of an SQLite file, made if need be, or a store, which stays the host's to close. */
-  store: string | Store;
+  /**
+   * Where it keeps everything: the path of an SQLite file, made if need be, or a
+   * store, which stays the host's to close. Either this or `databaseUrl`.
+   */
+  store?: string | Store;
+  /** The PostgreSQL database to keep everything in. Processes that share one need `natsUrl` or `bus` too. */
+  databaseUrl?: string;
   /** How users prove who they are. `"dev"` believes everyone: only for servers that others cannot reach. */
   auth: "dev" | JwtOptions | TokenVerifier;
-  /** Carries events between nodes; without it this process is the only one. A given bus stays the host's to close. */
+  /**
+   * Carries events between the processes that share a store; without it or
+   * `natsUrl` this process is the only one. A given bus stays the host's to close.
+   */
   bus?: Bus;
+  /** The NATS servers that carry them, with commas between them. */
+  natsUrl?: string;
   /** Those left out have their defaults, listed in docs/settings.md. */
   limits?: Partial<ChatLimits>;
   /** Limits of the gRPC server, for `serverOptions`. */
@@ -146,22 +157,27 @@ export function text(body: string): MessageInitShape<typeof ContentSchema> {
  * Builds a chat inside another service.
  *
  * @throws RangeError when the secret for tokens is too short
- * @throws Error when another process has the store's file
+ * @throws TypeError when the options say no store, or more than one store or bus
+ * @throws Error when another process has the store's file, or the database or NATS cannot be reached
  */
 export async function createParlance(options: ParlanceOptions): Promise<Parlance> {
+  checkBackends(options);
   const { maxUnaryDeadlineMs, ...serverLimits } = options.serverLimits ?? {};
   const log = options.logger ?? silent;
   const verifier = verifierOf(options.auth);
-  const store =
-    typeof options.store === "string"
-      ? await createSqliteStore({ path: options.store, logger: log })
-      : options.store;
-  const bus = options.bus ?? createLocalBus();
+  const store = typeof options.store === "object" ? options.store : await storeOf(options, log);
+  const ownsStore = store !== options.store;
+  const bus =
+    options.bus ??
+    (await createBus({ natsUrl: options.natsUrl }, log).catch(async (error: unknown) => {
+      if (ownsStore) await store.close();
+      throw error;
+    }));
   const handles = createCallHandles(maxUnaryDeadlineMs === undefined ? {} : { maxUnaryDeadlineMs });
 
   async function closeParts(): Promise<void> {
     if (options.bus === undefined) await bus.close();
-    if (typeof options.store === "string") await store.close();
+    if (ownsStore) await store.close();
   }
 
   const parts = { store, bus, verifier, limits: options.limits ?? {}, log, handles };
@@ -212,6 +228,21 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
 const defaultDrainGraceMs = 10_000;
 
 const silent: Logger = { info() {}, warn() {}, error() {} };
+
+function checkBackends({ store, databaseUrl, bus, natsUrl }: ParlanceOptions): void {
+  if ((store === undefined) === (databaseUrl === undefined))
+    throw new TypeError("createParlance needs either store or databaseUrl");
+  if (bus !== undefined && natsUrl !== undefined)
+    throw new TypeError("createParlance takes either bus or natsUrl");
+  if (natsUrl !== undefined && typeof store === "string")
+    throw new TypeError("natsUrl connects processes that share a store; an SQLite file is for one process");
+}
+
+function storeOf({ store, databaseUrl }: ParlanceOptions, log: Logger): Promise<Store> {
+  return typeof store === "string"
+    ? createSqliteStore({ path: store, logger: log })
+    : createStore({ databaseUrl, dataDir: "" }, log);
+}
 
 function verifierOf(auth: ParlanceOptions["auth"]): TokenVerifier {
   if (auth === "dev") return createDevVerifier();

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /** The command `parlance`. */
 
-import { createRequire } from "node:module";
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage, runCommand } from "citty";
 import { checkArguments } from "./cli/arguments.ts";
 import { failUsage, report } from "./cli/errors.ts";
+import { version } from "./version.ts";
 
 /** A command, loaded only when it is called. */
 interface Entry {
@@ -18,6 +18,10 @@ const commands: Record<string, Entry> = {
   serve: {
     description: "Run the chat service.",
     load: async () => (await import("./cli/serve.ts")).serveCommand,
+  },
+  health: {
+    description: "Ask whether a server takes calls; exits with 0 if so.",
+    load: async () => (await import("./cli/health.ts")).healthCommand,
   },
   token: {
     description: "Make a signed token for a user, for development.",
@@ -39,6 +43,10 @@ const commands: Record<string, Entry> = {
     description: "Live recorded days of IRC through the service and check that nothing is lost.",
     load: async () => (await import("./cli/replay/replay.ts")).replayCommand,
   },
+  admin: {
+    description: "See the nodes of a running service, and drain one.",
+    load: async () => (await import("./cli/admin.ts")).adminCommand,
+  },
   backup: {
     description: "Copy the data into one file, also while the service runs.",
     load: async () => (await import("./cli/data.ts")).backupCommand,
@@ -51,9 +59,11 @@ const commands: Record<string, Entry> = {
     description: "Check that the data is sound.",
     load: async () => (await import("./cli/data.ts")).checkCommand,
   },
+  "migrate-store": {
+    description: "Move the data of a stopped service into a PostgreSQL database.",
+    load: async () => (await import("./cli/data.ts")).migrateStoreCommand,
+  },
 };
-
-const { version } = createRequire(import.meta.url)("parlance/package.json") as { version: string };
 
 /** What `parlance --help` shows. */
 const root: CommandDef = {
@@ -69,8 +79,21 @@ async function main([name, ...rawArgs]: string[]): Promise<void> {
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!entry)
     failUsage(`${name} is no command of parlance`, `the commands are ${Object.keys(commands).join(", ")}`);
-  const command = await entry.load();
-  if (rawArgs.includes("--help") || rawArgs.includes("-h")) return show(await renderUsage(command, root));
+  await run(name, await entry.load(), root, rawArgs);
+}
+
+/** Runs a command, or the one of its own commands that the arguments name. */
+async function run(name: string, command: CommandDef, parent: CommandDef, rawArgs: string[]): Promise<void> {
+  const [word = "", ...rest] = rawArgs;
+  const below = (await resolved(command.subCommands)) ?? {};
+  const next = Object.hasOwn(below, word) ? await resolved(below[word]) : undefined;
+  if (next !== undefined)
+    return run(`${name} ${word}`, next, { ...command, meta: { name: `parlance ${name}` } }, rest);
+  if (rawArgs.includes("--help") || rawArgs.includes("-h")) return show(await renderUsage(command, parent));
+  if (Object.keys(below).length > 0) {
+    const wayOut = `the commands are ${Object.keys(below).join(", ")}`;
+    failUsage(word === "" ? `${name} does nothing by itself` : `${word} is no command of ${name}`, wayOut);
+  }
   checkArguments(name, rawArgs, (await resolved(command.args)) ?? {});
   await runCommand(command, { rawArgs });
 }

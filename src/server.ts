@@ -1,32 +1,45 @@
+import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier } from "./auth/jwt.ts";
 import type { TokenVerifier } from "./auth/verifier.ts";
-import { createLocalBus } from "./bus/local.ts";
-import type { Chat } from "./chat/chat.ts";
+import { createBus, openStore } from "./backends.ts";
 import type { ChatLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
+import { hostNodeName } from "./cluster/node-name.ts";
+import { joinNodes } from "./cluster/nodes.ts";
 import type { Config } from "./config.ts";
 import { type HttpEdge, type HttpEdgeOptions, startHttpEdge } from "./http/http-edge.ts";
 import { dataFileOf } from "./maintenance.ts";
 import { assemble } from "./parlance.ts";
+import { createAdminService } from "./rpc/admin-service.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
-import { startGrpcServer } from "./rpc/grpc-server.ts";
-import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { type DeferredServices, deferServices } from "./rpc/deferred-services.ts";
+import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
 import { watchStore } from "./store-watch.ts";
+import { version } from "./version.ts";
 
 /** A running service. */
 export interface RunningServer {
+  /** The node's name. */
+  node: string;
   /** Where it listens, such as `127.0.0.1:50051`. */
   address: string;
   port: number;
   /** Where it speaks HTTP, such as `127.0.0.1:8080`; undefined when that is off. */
   httpAddress: string | undefined;
-  /** The SQLite file. */
+  /** Where operators reach it; undefined when that is off. */
+  adminAddress: string | undefined;
+  /** The SQLite file that holds everything; empty when a database does. */
   dataFile: string;
+  /** The database that holds everything, as `host:port/name`; undefined when a file does. */
+  database: string | undefined;
   /** How many sessions and calls are open. */
   stats: () => { sessions: number; users: number; groups: number; calls: number };
+  /** Resolves when the service cannot go on and has to be closed; never otherwise. */
+  failed: Promise<ServerFailure>;
   /**
    * Stops without losing anything: says NOT_SERVING, asks sessions to
    * reconnect elsewhere, answers what is under way, then closes. Takes at most
@@ -35,89 +48,200 @@ export interface RunningServer {
   close: () => Promise<void>;
 }
 
-/** Builds the whole service from its configuration and starts it; closes what it had built when a part fails. */
-export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+/** Why a service cannot go on. */
+export interface ServerFailure {
+  /** In one line, for people. */
+  message: string;
+  exitCode: number;
+}
+
+/** The exit code of a service that a supervisor should start anew (EX_TEMPFAIL of sysexits.h). */
+const startAnew = 75;
+
+/**
+ * Builds the whole service from its configuration and starts it; closes what it
+ * had built when a part fails.
+ *
+ * While the database or NATS cannot be reached it waits for them, with its ports
+ * open: health is NOT_SERVING, and calls are refused with SERVER_STARTING.
+ *
+ * @param signal ends the start, which then fails with the signal's reason
+ */
+export async function startServer(
+  config: Config,
+  log: Logger,
+  { signal = new AbortController().signal }: { signal?: AbortSignal } = {},
+): Promise<RunningServer> {
   const tls = tlsOf(config);
-  const dataFile = dataFileOf(config);
-  /** What closes each part, in the order they were built. */
-  const closers: (() => Promise<void>)[] = [];
-  /** Closes every part, also after one that failed: a worker of the store would keep the process alive. */
-  async function closeParts(): Promise<void> {
-    const failures: unknown[] = [];
-    for (const closePart of closers.toReversed()) await closePart().catch((error) => failures.push(error));
-    if (failures.length > 0) throw failures[0];
-  }
+  const verifier = verifierOf(config);
+  const handles = createCallHandles({ maxUnaryDeadlineMs: config.maxUnaryDeadlineMs });
+  const deferred = deferServices(log);
+  const node = config.node ?? hostNodeName();
+  const failure = Promise.withResolvers<ServerFailure>();
+  const closers = createClosers();
 
   try {
-    const store = await createSqliteStore({ path: dataFile, logger: log });
-    closers.push(() => store.close());
-    const bus = createLocalBus();
-    closers.push(() => bus.close());
-    const handles = createCallHandles({ maxUnaryDeadlineMs: config.maxUnaryDeadlineMs });
-    const verifier = verifierOf(config);
-    const { chat, services, servicesFor } = await assemble({
+    const limits = {
+      ...config,
+      maxReceiveMessageLength: config.maxRequestBytes,
+      maxConnections: maxConnectionsOf(config),
+    };
+    const grpcOptions = { tls, reflection: config.reflection, limits };
+    const grpc = await startGrpcServer({
+      ...grpcOptions,
+      host: config.host,
+      port: config.port,
+      services: deferred.servicesFor(handles),
+      handles,
+    });
+    closers.addPort(grpc.close);
+    const address = addressOf(config.host, grpc.port);
+    let http: HttpEdge | undefined;
+    if (config.http) {
+      http = await startHttpEdge(httpOptionsOf(config, tls, deferred, log));
+      closers.addPort(http.close);
+    }
+
+    const store = await openStore(config, log, signal);
+    closers.addPart(() => store.close());
+    const stopListening = store.onReplaced(() =>
+      failure.resolve({ message: replacedMessage, exitCode: startAnew }),
+    );
+    closers.addPart(async () => stopListening());
+    const bus = await createBus({ ...config, node }, log, signal);
+    closers.addPart(() => bus.close());
+
+    const instanceId = randomUUID();
+    const { chat, servicesFor, validator } = await assemble({
       store,
       bus,
       verifier,
       limits: limitsOf(config),
       log,
-      handles,
+      instanceId,
     });
-    closers.push(() => chat.close());
-    const grpc = await startGrpcServer({
-      host: config.host,
-      port: config.port,
-      tls,
-      reflection: config.reflection,
-      services,
-      handles,
-      limits: {
-        ...config,
-        maxReceiveMessageLength: config.maxRequestBytes,
-        maxConnections: maxConnectionsOf(config),
-      },
-    });
-    let http: HttpEdge | undefined;
+    closers.addPart(() => chat.close());
+
     let stopping = false;
-    const showServing = () => {
-      const serving = !stopping && watch.works;
+    let draining = false;
+    const watch = watchStore(store, log, showServing);
+    closers.addPart(async () => watch.close());
+    function showServing(): void {
+      const serving = !stopping && !draining && watch.works;
       grpc.setServing(serving);
       http?.setServing(serving);
-    };
-    const watch = watchStore(store, log, showServing);
-    closers.push(async () => {
+    }
+
+    const nodes = joinNodes({
+      bus,
+      name: node,
+      instanceId,
+      version,
+      state: () => ({
+        address: publicAddressOf(address),
+        sessions: chat.hub.sessions.size,
+        users: chat.hub.userCount,
+        draining: draining || stopping,
+      }),
+      onDrain(sessionsPerSecond) {
+        draining = true;
+        showServing();
+        // Time enough for that pace, as nobody waits for the end.
+        const pacedMs = sessionsPerSecond && (chat.hub.sessions.size / sessionsPerSecond) * 2_000;
+        void chat.drain(config.drainGraceMs + pacedMs, sessionsPerSecond);
+      },
+      onNameTaken: ({ message }) => failure.resolve({ message, exitCode: 1 }),
+      log,
+    });
+    closers.addPart(async () => nodes.close());
+    await nodes.claimName();
+    signal.throwIfAborted();
+
+    let admin: GrpcServer | undefined;
+    if (config.adminPort !== undefined) {
+      const { adminHost, adminPort, adminToken, drainSessionsPerSecond, maxUnaryDeadlineMs } = config;
+      const parts = { nodes, token: adminToken, drainSessionsPerSecond, validator, log };
+      admin = await startGrpcServer({
+        ...grpcOptions,
+        host: adminHost,
+        port: adminPort,
+        services: [createAdminService(parts)],
+        handles: createCallHandles({ maxUnaryDeadlineMs }),
+      });
+      closers.addPort(admin.close);
+      admin.setServing(true);
+    }
+    deferred.open({ servicesFor, logins: chat.logins });
+    showServing();
+
+    async function stop(): Promise<void> {
       stopping = true;
       showServing();
-      watch.close();
       const deadline = performance.now() + config.drainGraceMs;
-      await chat.drain(config.drainGraceMs);
-      const graceMs = Math.max(100, deadline - performance.now());
-      await Promise.all([grpc.close(graceMs), http?.close(graceMs)]);
-    });
-    if (config.http) http = await startHttpEdge(httpOptionsOf(config, tls, chat, servicesFor, log));
-    showServing();
+      await chat.drain(config.drainGraceMs, config.drainSessionsPerSecond);
+      await closers.close(Math.max(100, deadline - performance.now()));
+    }
 
     let closing: Promise<void> | undefined;
     return {
-      address: addressOf(config.host, grpc.port),
+      node,
+      address,
       port: grpc.port,
       httpAddress: http && addressOf(config.host, http.port),
-      dataFile,
+      adminAddress: admin && addressOf(config.adminHost, admin.port),
+      dataFile: config.databaseUrl === undefined ? dataFileOf(config) : "",
+      database: databaseOf(config),
       stats: () => ({
         sessions: chat.hub.sessions.size,
         users: chat.hub.userCount,
         groups: chat.hub.groupCount,
         calls: handles.size + (http?.calls ?? 0),
       }),
+      failed: failure.promise,
       close: () => {
-        closing ??= closeParts();
+        closing ??= stop();
         return closing;
       },
     };
   } catch (error) {
-    await closeParts().catch(() => {});
+    await closers.close(0).catch(() => {});
     throw error;
   }
+}
+
+const replacedMessage =
+  "the database was put back to an earlier state, as by a failover that lost commits, so what this node knows of it may be wrong; start it anew";
+
+/** What was built, to be closed in order: the ports first, as their calls need the parts. */
+function createClosers() {
+  const ports: ((graceMs: number) => Promise<void>)[] = [];
+  const parts: (() => Promise<void>)[] = [];
+  return {
+    /** Adds a port, with what closes it. */
+    addPort: (close: (graceMs: number) => Promise<void>) => void ports.push(close),
+    /** Adds a part, which is closed before those it was built on. */
+    addPart: (close: () => Promise<void>) => void parts.push(close),
+    /** Closes everything, also after a part that failed: a worker of the store would keep the process alive. */
+    async close(graceMs: number): Promise<void> {
+      const failures: unknown[] = [];
+      const note = (error: unknown) => void failures.push(error);
+      await Promise.all(ports.map((close) => close(graceMs).catch(note)));
+      for (const close of parts.toReversed()) await close().catch(note);
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}
+
+/** Names a database without its user and password. */
+function databaseOf({ databaseUrl }: Config): string | undefined {
+  if (databaseUrl === undefined) return undefined;
+  const { host = "", pathname = "" } = URL.parse(databaseUrl) ?? {};
+  return `${host}${pathname}`;
+}
+
+/** Where others reach what listens on all addresses. */
+function publicAddressOf(address: string): string {
+  return address.replace(/^(0\.0\.0\.0|\[::\]):/, `${hostname()}:`);
 }
 
 /** Only what the chat is concerned with: a secret has no business there. */
@@ -152,8 +276,7 @@ const pageFolders = ["../web", "../dist/web"].map((path) => fileURLToPath(new UR
 function httpOptionsOf(
   config: Config,
   tls: HttpEdgeOptions["tls"],
-  chat: Chat,
-  services: HttpEdgeOptions["services"],
+  { servicesFor, logins }: DeferredServices,
   log: Logger,
 ): HttpEdgeOptions {
   const { host, httpPort, reflection, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins } = config;
@@ -161,8 +284,8 @@ function httpOptionsOf(
     host,
     port: httpPort,
     tls,
-    services,
-    logins: chat.logins,
+    services: servicesFor,
+    logins,
     log,
     reflection,
     maxRequestBytes,

@@ -1,5 +1,5 @@
 import { type CallOptions, ClientError, type ClientMiddleware, Metadata } from "nice-grpc";
-import { errorOfCall, hadNoEffect, isTransient, isTransport, ParlanceError, Status } from "./errors.ts";
+import { errorOfCall, hadNoEffect, isOfServer, isTransient, ParlanceError, Status } from "./errors.ts";
 import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
 import { Backoff } from "./reconnect.ts";
@@ -60,7 +60,8 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
         }
       } catch (error) {
         if (!(error instanceof ParlanceError)) throw error;
-        if (isTransport(error)) settings.line.renew(connection);
+        const leave = isOfServer(error);
+        if (leave) settings.line.renew(connection);
         if (options.signal?.aborted || settings.closed.aborted) throw error;
         if (error.code === Status.UNAUTHENTICATED && token !== undefined && !loggedInAgain) {
           loggedInAgain = true;
@@ -68,7 +69,8 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
           continue;
         }
         if (!(repeatable ? isTransient(error) : hadNoEffect(error))) throw error;
-        const waitMs = backoff.next(error.retryAfterMs);
+        // How long a server asks to stay away concerns no other.
+        const waitMs = backoff.next(leave && settings.line.hasOthers ? 0 : error.retryAfterMs);
         if (performance.now() + waitMs >= deadline) throw error;
         await sleep(waitMs, settings.closed);
       }

@@ -35,8 +35,8 @@ import { createTransport, type Transport } from "./transport.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** `host:port`, or `https://host:port` for TLS. Not needed with `transport`. */
-  address?: string;
+  /** As `TransportOptions.address`, so one server or several. Not needed with `transport`. */
+  address?: string | readonly string[];
   credentials: Credentials;
   /** The device that connects. The server keeps a cursor for each; by default `default`. */
   device?: DeviceInit;
@@ -145,10 +145,8 @@ export class ParlanceClient {
   /** @internal Use `connect`. */
   constructor(options: ConnectOptions) {
     this.#options = options;
-    const { address, deadlineMs = 30_000, connectTimeoutMs = 10_000 } = options;
-    if (options.transport === undefined && address === undefined)
-      throw new TypeError("connect needs an address or a transport");
-    this.#line = new Line(options.transport ?? createTransport({ ...options, address: address ?? "" }));
+    const { address = [], deadlineMs = 30_000, connectTimeoutMs = 10_000 } = options;
+    this.#line = new Line(options.transport ?? createTransport({ ...options, address }));
 
     const settings = { line: this.#line, deadlineMs, attemptMs: 10_000, closed: this.#closing.signal };
     const loginClient = createClientFactory()

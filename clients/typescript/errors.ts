@@ -75,6 +75,7 @@ export function errorOfCall(
  */
 export function hadNoEffect(error: ParlanceError): boolean {
   if (error.reason === ErrorReason.SERVER_DRAINING) return true;
+  if (error.reason === ErrorReason.SERVER_STARTING) return true;
   if (error.reason === ErrorReason.TOO_MANY_SESSIONS) return true;
   if (error.reason === ErrorReason.TOO_MANY_NEW_SESSIONS) return true;
   return (
@@ -107,4 +108,17 @@ export function isTransport(error: ParlanceError): boolean {
   if (error.reason !== ErrorReason.UNSPECIFIED) return false;
   if (error.code === Status.UNAVAILABLE || error.code === Status.DEADLINE_EXCEEDED) return true;
   return /RST_STREAM|GOAWAY|Connection dropped|Call cancelled|socket|ECONN|closed/i.test(error.message);
+}
+
+/** Tells whether another server may take what this one does not: the connection failed, or the server is out of service. */
+export function isOfServer(error: ParlanceError): boolean {
+  switch (error.reason) {
+    case ErrorReason.SERVER_DRAINING:
+    case ErrorReason.SERVER_STARTING:
+    case ErrorReason.STORE_UNAVAILABLE:
+    case ErrorReason.TOO_MANY_SESSIONS:
+      return true;
+    default:
+      return isTransport(error);
+  }
 }

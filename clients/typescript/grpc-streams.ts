@@ -45,6 +45,10 @@ export class GrpcStreams implements Streams {
     this.#requests.endStream();
   }
 
+  get hasOthers(): boolean {
+    return this.#line.hasOthers;
+  }
+
   renew(): void {
     if (this.#connection !== undefined) this.#line.renew(this.#connection);
   }

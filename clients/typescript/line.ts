@@ -15,9 +15,14 @@ export class Line {
     this.#connection = transport.acquire();
   }
 
-  /** Where the line leads. */
+  /** Where the line leads now. */
   get address(): string {
-    return this.#transport.address;
+    return this.#connection.address;
+  }
+
+  /** Whether there are other servers to go to. */
+  get hasOthers(): boolean {
+    return this.#transport.servers > 1;
   }
 
   /** The connection in use now. */
@@ -37,11 +42,11 @@ export class Line {
     },
   } satisfies ChannelSurface as unknown as Channel;
 
-  /** Takes a fresh connection in place of one that failed or is to be left. Does nothing when that has happened already. */
+  /** Takes a fresh connection, to the next server if there are several, in place of one that failed or is to be left. Does nothing when that has happened already. */
   renew(failed: Connection): void {
     failed.retire();
     if (this.#closed || this.#connection !== failed) return;
-    this.#connection = this.#transport.acquire();
+    this.#connection = this.#transport.acquire(failed);
     failed.release();
   }
 

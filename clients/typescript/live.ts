@@ -7,7 +7,7 @@ import {
   type ServerEvent,
 } from "../../gen/parlance/chat/v1/event_pb.js";
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
-import { ErrorReason, isTransport, ParlanceError, Status } from "./errors.ts";
+import { ErrorReason, isOfServer, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ClientEvent, ShownCase } from "./events.ts";
 import type { Login } from "./login.ts";
@@ -39,6 +39,8 @@ export interface LiveOptions {
 
 /** A stream that lived this long was a good one: the next wait starts small again. */
 const goodStreamMs = 5_000;
+/** For how long a stream that was given up before it was open may still be opened by the server. */
+const ownTriesMs = 30_000;
 /** How long a client that closes waits for the server to end its stream. */
 const endMs = 1_000;
 
@@ -58,6 +60,8 @@ export class Live {
   /** What came while the history is being read, for afterwards. */
   #held: ServerEvent[] | undefined;
   #refusals = 0;
+  /** When a stream last ended that was not opened. */
+  #gaveUpMs = Number.NEGATIVE_INFINITY;
   #done: Promise<void> | undefined;
 
   constructor(options: LiveOptions) {
@@ -111,6 +115,7 @@ export class Live {
         end = { closed: undefined, error: asParlanceError(error), openMs: undefined };
       }
       this.#session = undefined;
+      if (end.openMs === undefined) this.#gaveUpMs = performance.now();
       this.#options.streams.endRequests();
       if (this.#stop.signal.aborted) break;
 
@@ -119,10 +124,13 @@ export class Live {
         this.#options.onState("closed", fatal);
         return;
       }
-      if (end.error !== undefined && isTransport(end.error)) this.#options.streams.renew();
+      const leave = end.error !== undefined && isOfServer(end.error);
+      if (leave) this.#options.streams.renew();
       this.#options.onState("reconnecting");
       if ((end.openMs ?? 0) >= goodStreamMs) this.#backoff.reset();
-      const askedMs = millis(end.closed?.retryAfter) ?? end.error?.retryAfterMs ?? 0;
+      // How long a server that is out of service asks to stay away concerns no other.
+      const askedByErrorMs = leave && this.#options.streams.hasOthers ? 0 : (end.error?.retryAfterMs ?? 0);
+      const askedMs = millis(end.closed?.retryAfter) ?? askedByErrorMs;
       const waitMs = this.#backoff.next(Math.max(askedMs, this.#notBefore - performance.now()));
       this.#options.onWait?.(waitMs, end.error);
       this.#wait = new AbortController();
@@ -265,9 +273,11 @@ export class Live {
   #judge({ closed, error }: StreamEnd, token: string | undefined): ParlanceError | undefined {
     switch (closed?.reason) {
       case CloseReason.REPLACED:
-        return new ParlanceError(Status.ABORTED, "another stream of this device took the place of this one", {
-          reason: ErrorReason.SESSION_REPLACED,
-        });
+        return this.#unlessByOwn(
+          new ParlanceError(Status.ABORTED, "another stream of this device took the place of this one", {
+            reason: ErrorReason.SESSION_REPLACED,
+          }),
+        );
       case CloseReason.LOGGED_OUT:
         return new ParlanceError(Status.UNAUTHENTICATED, "the session was logged out", {
           reason: ErrorReason.SESSION_LOGGED_OUT,
@@ -287,8 +297,9 @@ export class Live {
         this.#reset();
         return undefined;
       case ErrorReason.SESSION_LOGGED_OUT:
-      case ErrorReason.SESSION_REPLACED:
         return error;
+      case ErrorReason.SESSION_REPLACED:
+        return this.#unlessByOwn(error);
     }
     switch (error.code) {
       case Status.UNAUTHENTICATED:
@@ -305,6 +316,15 @@ export class Live {
       default:
         return undefined;
     }
+  }
+
+  /**
+   * Returns the error, unless what took the place of the stream may be a try of
+   * this very client: one that it gave up, and that a slow server opened after
+   * the next.
+   */
+  #unlessByOwn(error: ParlanceError): ParlanceError | undefined {
+    return performance.now() - this.#gaveUpMs < ownTriesMs ? undefined : error;
   }
 
   #reset(): void {

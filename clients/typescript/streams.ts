@@ -45,6 +45,8 @@ export interface Streams {
   abandonRequests(): void;
   /** The stream has ended. */
   endRequests(): void;
-  /** The connection failed or is to be left: the next stream and call take another. */
+  /** The connection failed or is to be left: the next stream and call take another, to the next server if there are several. */
   renew(): void;
+  /** Whether there are several servers. */
+  readonly hasOthers?: boolean;
 }

@@ -1,10 +1,11 @@
-/** The commands on a service's data: `parlance backup`, `restore` and `check`. */
+/** The commands on a service's data: `parlance backup`, `restore`, `check` and `migrate-store`. */
 
 import { resolve } from "node:path";
 import { type ArgsDef, defineCommand } from "citty";
 import { type Config, loadConfig } from "../config.ts";
-import { backup, check, dataFileOf, restore } from "../maintenance.ts";
+import { backup, check, dataFileOf, migrateStore, restore } from "../maintenance.ts";
 import { CommandError, fail } from "./errors.ts";
+import { createProgress } from "./progress.ts";
 
 const dataArgs = {
   "data-dir": {
@@ -83,8 +84,52 @@ export const checkCommand = defineCommand({
   },
 });
 
+/** `parlance migrate-store`: moves the data into PostgreSQL. */
+export const migrateStoreCommand = defineCommand({
+  meta: {
+    name: "migrate-store",
+    description:
+      "Move the data of a stopped service from its SQLite file into an empty PostgreSQL database. Repeat it to go on after it was cut off.",
+  },
+  args: {
+    ...dataArgs,
+    "database-url": {
+      type: "string",
+      valueHint: "url",
+      description: "The PostgreSQL database. Better set PARLANCE_DATABASE_URL, which others do not see.",
+    },
+    "database-schema": {
+      type: "string",
+      valueHint: "name",
+      description: "The schema in the database. (Default: as for serve)",
+    },
+  },
+  async run({ args }) {
+    const config = loadConfig({
+      options: {
+        dataDir: args["data-dir"],
+        databaseUrl: args["database-url"],
+        databaseSchema: args["database-schema"],
+      },
+      file: args.config,
+    });
+    const { epoch, lastPosition, tables } = await migrateStore(config, createProgress(process.stderr)).catch(
+      (error: unknown) =>
+        fail((error as Error).message, "stop the service first, and name an empty database", error),
+    );
+    print(
+      args.json,
+      { epoch, lastPosition, tables },
+      `the database holds all ${lastPosition} events, in the epoch ${epoch}; set PARLANCE_DATABASE_URL for \`parlance serve\``,
+    );
+  },
+});
+
 function configOf(args: { "data-dir"?: string | undefined; config?: string | undefined }): Config {
-  return loadConfig({ options: { dataDir: args["data-dir"] }, file: args.config });
+  const dataDir = args["data-dir"];
+  const config = loadConfig({ options: { dataDir }, file: args.config });
+  // Who names a folder means that, wherever the service keeps its data.
+  return dataDir === undefined ? config : { ...config, databaseUrl: undefined };
 }
 
 /** Turns what the store says into the one line of a command that failed. */

@@ -1,3 +1,4 @@
+import cluster from "node:cluster";
 import { resolve } from "node:path";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { defineCommand } from "citty";
@@ -5,89 +6,132 @@ import { type Config, loadConfig } from "../config.ts";
 import { failPointsIgnored, failPointsVariable, testBuildFlag } from "../fail-points.ts";
 import { type RunningServer, startServer } from "../server.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
-import { fail } from "./errors.ts";
+import { CommandError, fail } from "./errors.ts";
 import { settingArgs, settingOptions } from "./setting-args.ts";
 import { logStatusOnSignal } from "./status.ts";
+import { beWorker, runWorkers, type WorkerPlace, workersOf } from "./workers.ts";
 
 /** `parlance serve`: runs the service until it is told to stop. */
 export const serveCommand = defineCommand({
   meta: { name: "serve", description: "Run the chat service until SIGTERM or SIGINT." },
   args: settingArgs,
   async run({ args }) {
+    // grpc-js says by itself, in a line of its own, what is said here in words.
+    setLogVerbosity(logVerbosity.NONE);
+    if (cluster.isWorker) return beWorker(serveAsWorker);
     const config = loadConfig({ options: settingOptions(args), file: args["config"] as string | undefined });
     const log = createLogger(config);
     if (failPointsIgnored)
       log.warn({}, `${failPointsVariable} is ignored: it is for test builds, node ${testBuildFlag}`);
-    const server = await start(config, log);
-    logStatusOnSignal(server, log);
-    process.stdout.write(greeting(config, server));
-    log.info(
-      {
-        address: server.address,
-        httpAddress: server.httpAddress,
-        dataFile: server.dataFile,
-        auth: config.auth,
-      },
-      "serving",
-    );
-    process.exitCode = await untilStopped(server, config, log);
+    const stop = listenForSignals(config, log);
+    const greet = (place: WorkerPlace) => void process.stdout.write(greeting(config, place));
+    if (workersOf(config) > 1) process.exitCode = await runWorkers(config, log, stop, greet);
+    else await serve(config, log, stop, greet);
   },
 });
 
-async function start(config: Config, log: Logger): Promise<RunningServer> {
-  // grpc-js says by itself, in a line of its own, what is said here in words.
-  setLogVerbosity(logVerbosity.NONE);
+function serveAsWorker(config: Config, stop: AbortSignal, onServing: (place: WorkerPlace) => void) {
+  return serve(config, createLogger(config).child({ worker: config.node }), stop, onServing);
+}
+
+/**
+ * Serves until `stop` is aborted.
+ *
+ * @param onServing called once the service takes calls
+ * @throws CommandError when the service cannot start or go on
+ */
+async function serve(
+  config: Config,
+  log: Logger,
+  stop: AbortSignal,
+  onServing: (server: WorkerPlace) => void,
+): Promise<void> {
+  const server = await start(config, log, stop);
+  if (server === undefined) return;
+  logStatusOnSignal(server, log);
+  const { node, address, httpAddress, adminAddress, dataFile, database } = server;
+  onServing({ address, httpAddress, adminAddress, dataFile, database });
+  const data = database === undefined ? { dataFile } : { database };
+  log.info({ node, address, httpAddress, adminAddress, ...data, auth: config.auth }, "serving");
+  await untilStopped(server, log, stop);
+}
+
+/** Starts the service; returns undefined when it was stopped before it served. */
+async function start(config: Config, log: Logger, signal: AbortSignal): Promise<RunningServer | undefined> {
   try {
-    return await startServer(config, log);
+    return await startServer(config, log, { signal });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE" || message.includes("EADDRINUSE")) {
-      const isHttp = (error as { port?: number }).port === config.httpPort;
-      const taken = `port ${isHttp ? config.httpPort : config.port} of ${config.host} is taken`;
-      const wayOut = isHttp
-        ? "--http-port or PARLANCE_HTTP_PORT, or leave HTTP out with --no-http"
-        : "--port or PARLANCE_PORT";
-      fail(taken, `stop what listens there, or choose another with ${wayOut}`, error);
+    if (signal.aborted) {
+      log.info({}, "stopped before it served");
+      return undefined;
     }
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE" || message.includes("EADDRINUSE"))
+      fail(...portTaken(config, error as Error), error);
     fail(`the service cannot start: ${message}`, "docs/settings.md explains each setting", error);
   }
 }
 
-/** Resolves with the exit code once the first signal has stopped the server. A second signal exits at once. */
-function untilStopped(server: RunningServer, config: Config, log: Logger): Promise<number> {
-  return new Promise((resolveWith) => {
-    let stopping = false;
-    function stop(signal: NodeJS.Signals): void {
-      if (stopping) {
-        log.warn({ signal }, "second signal, stopping at once");
-        process.exit(1);
-      }
-      stopping = true;
-      log.info({ signal, graceMs: config.drainGraceMs }, "stopping");
-      server.close().then(
-        () => {
-          log.info({}, "stopped");
-          resolveWith(0);
-        },
-        (err) => {
-          log.error({ err }, "stopping failed");
-          resolveWith(1);
-        },
-      );
+function portTaken(config: Config, error: Error & { port?: number }): [message: string, wayOut: string] {
+  const { host, port, httpPort, adminHost, adminPort } = config;
+  const say = (taken: string, wayOut: string): [string, string] => [
+    `port ${taken} is taken`,
+    `stop what listens there, or choose another with ${wayOut}`,
+  ];
+  if (error.port === httpPort)
+    return say(
+      `${httpPort} of ${host}`,
+      "--http-port or PARLANCE_HTTP_PORT, or leave HTTP out with --no-http",
+    );
+  if (adminPort !== undefined && new RegExp(`:${adminPort}\\b`).test(error.message))
+    return say(`${adminPort} of ${adminHost}`, "--admin-port or PARLANCE_ADMIN_PORT");
+  return say(`${port} of ${host}`, "--port or PARLANCE_PORT");
+}
+
+/** Hands the first signal on as an abort; the second exits at once. */
+function listenForSignals(config: Config, log: Logger): AbortSignal {
+  const controller = new AbortController();
+  function stop(signal: NodeJS.Signals): void {
+    if (controller.signal.aborted) {
+      log.warn({ signal }, "second signal, stopping at once");
+      process.exit(1);
     }
-    process.on("SIGTERM", stop);
-    process.on("SIGINT", stop);
+    log.info({ signal, graceMs: config.drainGraceMs }, "stopping");
+    controller.abort();
+  }
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  return controller.signal;
+}
+
+async function untilStopped(server: RunningServer, log: Logger, stop: AbortSignal): Promise<void> {
+  const stopped = new Promise<undefined>((resolve) => {
+    stop.addEventListener("abort", () => resolve(undefined));
+    if (stop.aborted) resolve(undefined);
   });
+  const failure = await Promise.race([stopped, server.failed]);
+  if (failure !== undefined) log.error({ exitCode: failure.exitCode }, failure.message);
+  try {
+    await server.close();
+    log.info({}, "stopped");
+  } catch (err) {
+    log.error({ err }, "stopping failed");
+    process.exitCode = 1;
+  }
+  if (failure !== undefined) throw new CommandError(failure.message, failure.exitCode);
 }
 
 /** What a person sees first: where it is, where data lies, and three calls to try. */
-function greeting(config: Config, { address, httpAddress, dataFile }: RunningServer): string {
+function greeting(
+  config: Config,
+  { address, httpAddress, adminAddress, dataFile, database }: WorkerPlace,
+): string {
   const scheme = config.tlsCertFile === undefined ? "http" : "https";
   const call = `npx buf curl --http2-prior-knowledge --protocol grpc`;
   const base = `${scheme}://${address}/parlance.chat.v1.ChatService`;
   const login = config.auth === "dev" ? `{"dev_user_id":"alice"}` : `{"token":"<JWT>"}`;
   return `Parlance listens on ${address} (gRPC, ${scheme === "http" ? "plain text" : "TLS"}, auth: ${config.auth}).
-${httpAddress === undefined ? "" : `Browsers and curl find it at ${scheme}://${httpAddress} (docs/http.md).\n`}Its data is in ${resolve(dataFile)}.
+${httpAddress === undefined ? "" : `Browsers and curl find it at ${scheme}://${httpAddress} (docs/http.md).\n`}${adminAddress === undefined ? "" : `Operators find it at ${adminAddress} (\`parlance admin --help\`).\n`}Its data is in ${database ?? resolve(dataFile)}.
 
 Three calls to try, each in a terminal of this folder:
 

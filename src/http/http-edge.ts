@@ -12,7 +12,7 @@ import { serveFiles } from "./static-files.ts";
 /** What the HTTP port is started with. */
 export interface HttpEdgeOptions extends Omit<HttpServerOptions, "listener"> {
   services: ConnectHandlerOptions["services"];
-  logins: Logins;
+  logins: Pick<Logins, "resolve">;
   log: Logger;
   reflection: boolean;
   maxRequestBytes: number;

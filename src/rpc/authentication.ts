@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { Metadata } from "nice-grpc";
 import type { Caller } from "../chat/caller.ts";
 import type { Logins } from "../chat/logins.ts";
@@ -14,21 +15,11 @@ const deviceIdPattern = /^[!-~]([ -~]{0,126}[!-~])?$/;
  *
  * @throws ChatError MISSING_TOKEN, INVALID_TOKEN, TOKEN_EXPIRED, INVALID_METADATA, at once or later
  */
-export function authenticate(metadata: Metadata, logins: Logins): Caller | Promise<Caller> {
-  const authorization = single(metadata, "authorization");
-  if (authorization === undefined) {
-    throw new ChatError(
-      ErrorReason.MISSING_TOKEN,
-      "the call has no token; send the metadata `authorization: Bearer <session_token>` with that of Login",
-    );
-  }
-  // RFC 9110 section 11.1: the scheme's case does not matter.
-  if (authorization.slice(0, 7).toLowerCase() !== "bearer " || authorization.length === 7) {
-    throw new ChatError(ErrorReason.INVALID_TOKEN, "the metadata authorization must be `Bearer <token>`");
-  }
-  if (authorization.length > maxTokenLength + 7) {
-    throw new ChatError(ErrorReason.INVALID_TOKEN, `the token is longer than ${maxTokenLength} bytes`);
-  }
+export function authenticate(metadata: Metadata, logins: Pick<Logins, "resolve">): Caller | Promise<Caller> {
+  const token = bearerToken(
+    metadata,
+    "the call has no token; send the metadata `authorization: Bearer <session_token>` with that of Login",
+  );
   const deviceId = single(metadata, deviceKey);
   if (deviceId !== undefined && !deviceIdPattern.test(deviceId)) {
     throw new ChatError(
@@ -36,7 +27,48 @@ export function authenticate(metadata: Metadata, logins: Logins): Caller | Promi
       `the metadata ${deviceKey} must be 1 to 128 ASCII characters, spaces not at the ends`,
     );
   }
-  return logins.resolve(authorization.slice(7), deviceId);
+  return logins.resolve(token, deviceId);
+}
+
+/**
+ * Makes what checks that a call brings one fixed token. How long that takes
+ * does not tell how much of a wrong token is right.
+ *
+ * @returns throws ChatError MISSING_TOKEN, INVALID_TOKEN, INVALID_METADATA
+ */
+export function requireToken(expected: string): (metadata: Metadata) => void {
+  const expectedHash = hashOf(expected);
+  return (metadata) => {
+    const token = bearerToken(
+      metadata,
+      "the call has no token; send the metadata `authorization: Bearer <token>` with the server's adminToken",
+    );
+    if (!timingSafeEqual(hashOf(token), expectedHash))
+      throw new ChatError(ErrorReason.INVALID_TOKEN, "the token is not the server's adminToken");
+  };
+}
+
+function hashOf(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+/**
+ * Returns the token a call brings.
+ *
+ * @param whenMissing what to tell a caller who sent none
+ * @throws ChatError MISSING_TOKEN, INVALID_TOKEN, INVALID_METADATA
+ */
+function bearerToken(metadata: Metadata, whenMissing: string): string {
+  const authorization = single(metadata, "authorization");
+  if (authorization === undefined) throw new ChatError(ErrorReason.MISSING_TOKEN, whenMissing);
+  // RFC 9110 section 11.1: the scheme's case does not matter.
+  if (authorization.slice(0, 7).toLowerCase() !== "bearer " || authorization.length === 7) {
+    throw new ChatError(ErrorReason.INVALID_TOKEN, "the metadata authorization must be `Bearer <token>`");
+  }
+  if (authorization.length > maxTokenLength + 7) {
+    throw new ChatError(ErrorReason.INVALID_TOKEN, `the token is longer than ${maxTokenLength} bytes`);
+  }
+  return authorization.slice(7);
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import type { CallContext } from "nice-grpc";
+import type { CallContext, Metadata } from "nice-grpc";
 import type { Caller } from "../chat/caller.ts";
 import type { Logger } from "../chat/logger.ts";
 import type { Logins } from "../chat/logins.ts";
@@ -13,7 +13,7 @@ import type { RequestValidator } from "./validation.ts";
 
 /** What every call goes through, whatever its method. */
 export interface CallParts {
-  logins: Logins;
+  logins: Pick<Logins, "resolve">;
   validator: RequestValidator;
   log: Logger;
 }
@@ -79,13 +79,16 @@ export function unaryCall<Method extends DescMethod>(
   });
 }
 
-/** Wraps a handler that anyone may call. */
+/** Wraps a handler that does not ask who calls, but at most whether they may. */
 export function openCall<Method extends DescMethod>(
   method: Method,
   handler: (request: MessageShape<Method["input"]>) => Promise<MessageInitShape<Method["output"]>>,
-  parts: CallParts,
+  parts: Omit<CallParts, "logins">,
+  /** What each call has to pass first. Throws a ChatError. */
+  check: (metadata: Metadata) => void = () => {},
 ) {
-  return wrapped(method, parts, async (request) => {
+  return wrapped(method, parts, async (request, { metadata }) => {
+    check(metadata);
     checkRequest(parts.validator, method.input, request);
     return handler(request);
   });
@@ -93,7 +96,7 @@ export function openCall<Method extends DescMethod>(
 
 function wrapped<Method extends DescMethod>(
   method: Method,
-  { log }: CallParts,
+  { log }: Pick<CallParts, "log">,
   run: (
     request: MessageShape<Method["input"]>,
     context: CallContext,

@@ -7,7 +7,7 @@ import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
 import { createHealth } from "./health.ts";
 import { preparingServers } from "./http2-servers.ts";
 import { createReflection } from "./reflection.ts";
-import { chatServices, type MountableService } from "./services.ts";
+import type { MountableService } from "./services.ts";
 
 /** What a gRPC server is started with. */
 export interface GrpcServerOptions {
@@ -39,7 +39,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const health = createHealth(services.map(({ name }) => name));
   server.add(health.definition, health.implementation);
   if (options.reflection) {
-    for (const { definition, implementation } of createReflection([...chatServices, HealthService])) {
+    const shown = [...services.map(({ service }) => service), HealthService];
+    for (const { definition, implementation } of createReflection(shown)) {
       server.add(definition, implementation);
     }
   }

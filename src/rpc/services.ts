@@ -74,7 +74,8 @@ function unaryCalls<Service extends DescService>(
   );
 }
 
-function mountable(service: DescService, implementation: Record<string, unknown>): MountableService {
+/** Makes a service that can be mounted. */
+export function mountable(service: DescService, implementation: Record<string, unknown>): MountableService {
   return {
     name: service.typeName,
     service,

@@ -83,9 +83,14 @@ function invalidRequest(broken: readonly Violation[]): ChatError {
 /** The library's own text for a pattern is the whole expression, control characters included. */
 function describe({ ruleId, message, field }: Violation): string {
   if (ruleId !== "string.pattern") return message;
-  return field.findLast((step) => step.kind === "field")?.name === "url"
-    ? "must be an absolute http, https or mailto URL"
-    : "must not contain control or bidirectional formatting characters, nor begin or end with white space";
+  switch (field.findLast((step) => step.kind === "field")?.name) {
+    case "url":
+      return "must be an absolute http, https or mailto URL";
+    case "node_name":
+      return "must be letters, digits, dots, hyphens and underscores, the first and last a letter or digit";
+    default:
+      return "must not contain control or bidirectional formatting characters, nor begin or end with white space";
+  }
 }
 
 /** Writes a pattern of the schema as JavaScript does. In RE2 `\s` is ASCII white space only. The schema has it within brackets alone. */

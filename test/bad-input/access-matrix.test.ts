@@ -1,5 +1,7 @@
+import { globSync, readFileSync } from "node:fs";
 import type { CallOptions } from "nice-grpc";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { AdminService } from "../../gen/parlance/admin/v1/admin_service_pb.js";
 import { Role } from "../../gen/parlance/chat/v1/group_pb.js";
 import { chatServices } from "../../src/rpc/services.ts";
 import { failureOf } from "../support/errors.ts";
@@ -367,6 +369,12 @@ async function createTarget(row: Row, name: string) {
 
 test("every rpc has a row", () => {
   expect(Object.keys(rows).sort()).toEqual([...rpcs].sort());
+});
+
+test("every service is for users, and in this matrix, or for operators, whom test/cluster/admin.test.ts is about", () => {
+  const protos = globSync("proto/**/*.proto").map((path) => readFileSync(path, "utf8"));
+  const services = protos.flatMap((proto) => [...proto.matchAll(/^service (\w+)/gm)].map(([, name]) => name));
+  expect(services.sort()).toEqual([...chatServices, AdminService].map(({ name }) => name).sort());
 });
 
 describe.each(Object.entries(rows))("%s", (rpc, variants) => {

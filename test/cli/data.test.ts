@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -124,4 +124,15 @@ test("check finds a missing event, a wrong count and a foreign body, and says wh
   expect(stdout).toContain("tea says 7, has 2");
   expect(stdout).toContain("a message of another sender than its row says");
   await server.restart();
+});
+
+test("what is in a database is left to its own tools, unless a folder is named", async () => {
+  const config = join(folder, "config.json");
+  writeFileSync(config, JSON.stringify({ databaseUrl: "postgres://a/b" }));
+  for (const args of [["backup", join(folder, "copy.db")], ["restore", join(folder, "copy.db")], ["check"]]) {
+    const { code, stdout, stderr } = await parlance(...args, "--config", config);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^parlance: the data is in PostgreSQL .*pg_dump.*\n$/);
+  }
+  expect((await parlance("check", "--config", config, "--data-dir", server.dataDir)).code).toBe(0);
 });

@@ -37,6 +37,22 @@ test("a server whose port is taken says so in one line and ends, having closed w
   expect(await run(...args)).toEqual(taken);
 });
 
+test("a server whose admin port is taken says so in one line and ends", async () => {
+  const { port } = server.server;
+  const taken = await run("serve", "--port", "0", "--admin-port", String(port), "--data-dir", folder);
+  expect(taken).toMatchObject({ stdout: "", code: 1 });
+  expect(taken.stderr).toMatch(/^parlance: port \d+ of 127\.0\.0\.1 is taken; .*--admin-port.*\n$/);
+});
+
+test.each([
+  ["NATS without a database", ["--nats-url", "nats://127.0.0.1"]],
+  ["several workers on one file", ["--workers", "2"]],
+])("a server that is told %s says in one line what is missing and ends", async (_, args) => {
+  const { stdout, stderr, code } = await run("serve", ...args);
+  expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
+  expect(stderr).toMatch(/^parlance: .*PARLANCE_DATABASE_URL.*\n$/);
+});
+
 test("a server whose data is in use says so in one line and ends", async () => {
   const { stdout, stderr, code } = await run("serve", "--port", "0", "--data-dir", server.dataDir);
   expect({ stdout, code }).toEqual({ stdout: "", code: 1 });

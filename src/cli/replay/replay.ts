@@ -28,8 +28,10 @@ export const replayCommand = defineCommand({
     },
     server: {
       type: "string",
-      valueHint: "host:port",
-      description: "A server in dev mode. By default one is started, on a store that is thrown away.",
+      alias: "address",
+      valueHint: "host:port,...",
+      description:
+        "A server in dev mode, or several nodes of one service, over which users are spread. By default a server is started, on a store that is thrown away.",
     },
     speed: {
       type: "string",
@@ -65,7 +67,7 @@ export interface NamedDay {
 
 /** How to replay. */
 export interface ReplayOptions {
-  /** The server; undefined to start one. */
+  /** The server, or several nodes of one service with commas between them; undefined to start one. */
   address?: string | undefined;
   /** How many times faster than recorded; undefined for as fast as the service answers. */
   speed?: number | undefined;
@@ -97,7 +99,7 @@ export async function runReplay(
     const totals = { users: 0, groupMessages: 0, directMessages: 0, missing: 0 };
     const startMs = performance.now();
 
-    await withServer(address, () => reach(address));
+    for (const each of address.split(",")) await withServer(each, () => reach(each));
     for (const { name, day } of days) {
       progress?.begin(name, day.steps.length);
       const onStep = () => progress?.step();

@@ -27,7 +27,7 @@ export interface ConnectHandlerOptions {
   services: (handles: Pick<HttpCalls, "get">) => readonly MountableService[];
   /** Services beside them: health, reflection. Anyone may call them. */
   openServices?: readonly Pick<MountableService, "service" | "implementation">[];
-  logins: Logins;
+  logins: Pick<Logins, "resolve">;
   log: Logger;
   /** The largest request, in bytes, compressed or not. */
   maxRequestBytes: number;
@@ -122,7 +122,12 @@ function needsCaller(method: DescMethod): boolean {
 }
 
 /** Fails as the call itself would for want of a caller, its line of the log included. */
-function authenticateOrFail(call: HttpCall, method: DescMethod, logins: Logins, log: Logger): unknown {
+function authenticateOrFail(
+  call: HttpCall,
+  method: DescMethod,
+  logins: Pick<Logins, "resolve">,
+  log: Logger,
+): unknown {
   const fail = (error: unknown): never => {
     const context = callContextOf(call, () => {});
     throw toConnectError(new Call(pathOf(method), context, log).fail(error), context.trailer);
