@@ -2,10 +2,18 @@ import type { Store } from "../store/store.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
 import type { LogFramer } from "./log-frame.ts";
 import type { Session } from "./session.ts";
+import { Turns } from "./turns.ts";
 
 /** The most events, and bytes of bodies, of one page. */
 const pageEvents = 256;
 const pageBytes = 262_144;
+
+/**
+ * The most sessions for which the log is read at once. What a read brings keeps
+ * the event loop busy for a millisecond or so; a thousand devices that come back
+ * together must not hold up those who are live.
+ */
+const maxReads = 4;
 
 /** Reads the next page of the log for a session that is behind. */
 export type CatchUp = (session: Session) => Promise<void>;
@@ -16,11 +24,13 @@ export type CatchUp = (session: Session) => Promise<void>;
  *
  * It reads a page after what the session has. Live events that arrive
  * meanwhile are noted by the session; when the page is the last, those above it
- * follow and the session is live. So nothing falls between log and feed, and
- * nothing comes twice.
+ * follow and the session is live. So nothing falls between the log and what
+ * comes live, and nothing comes twice.
  */
 export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
-  return async (session) => {
+  const turns = new Turns(maxReads);
+  const read = async (session: Session) => {
+    if (session.ending) return;
     session.beginRead();
     const page = await store.readMissed(session.caller.userId, session.through, pageEvents, pageBytes);
     for (const event of page.events) session.pushRead(event.kind, frame(event), event.position);
@@ -30,4 +40,5 @@ export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
       );
     }
   };
+  return (session) => turns.take(() => read(session));
 }

@@ -19,6 +19,7 @@ import { Groups } from "./groups.ts";
 import { History } from "./history.ts";
 import { Hub } from "./hub.ts";
 import { directConversationId, groupConversationId } from "./ids.ts";
+import { createJoiner } from "./joiner.ts";
 import { keepFrames } from "./kept-frames.ts";
 import { type ChatLimits, limitsMessage } from "./limits.ts";
 import { createLogFramer } from "./log-frame.ts";
@@ -67,6 +68,7 @@ export class Chat {
   readonly #logouts: Logouts;
   readonly #tail: Tail;
   readonly #catchUp: (session: Session) => Promise<void>;
+  readonly #join = createJoiner();
   readonly #wakeQueue = new WakeQueue();
   readonly #admission: Admission;
   readonly #sweeper: NodeJS.Timeout;
@@ -176,6 +178,7 @@ export class Chat {
       maxAgeMs: this.limits.sessionMaxAgeMs * (0.9 + Math.random() * 0.2),
       kinds: (open?.eventKinds ?? []).reduce((bits, kind) => bits | (1 << kind), 0),
       catchUp: this.#catchUp,
+      join: this.#join,
       wakeQueue: this.#wakeQueue,
       kill,
       onTaken: open?.autoAck ? (position) => this.#cursors.raise(caller, position) : undefined,

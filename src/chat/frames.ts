@@ -4,6 +4,8 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { CursorSchema } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import type { ServerEventSchema } from "../../gen/parlance/chat/v1/event_pb.js";
+import type { Sent } from "./sends.ts";
+import { tagOf, type WireWriter } from "./wire-writer.ts";
 
 /** One event, without its cursor. */
 export type EventInit = NonNullable<MessageInitShape<typeof ServerEventSchema>["event"]>;
@@ -11,6 +13,39 @@ export type EventInit = NonNullable<MessageInitShape<typeof ServerEventSchema>["
 /** Encodes an event; with a `requestId` as the reply to that request. */
 export function encodeEvent(event: EventInit, requestId = ""): Uint8Array {
   return toBinary(StreamResponseSchema, create(StreamResponseSchema, { events: [{ requestId, event }] }));
+}
+
+/** Tags of `StreamResponse.events`, `ServerEvent` and `SendResult`. */
+const tag = {
+  events: tagOf.bytes(1),
+  requestId: tagOf.bytes(1),
+  sent: tagOf.bytes(6),
+  messageId: tagOf.bytes(1),
+  conversationId: tagOf.bytes(2),
+  seq: tagOf.varint(3),
+  position: tagOf.varint(4),
+  acceptTime: tagOf.bytes(5),
+  clientMessageId: tagOf.bytes(6),
+  duplicate: tagOf.varint(7),
+};
+
+/** Encodes the reply to a send on a stream: the one made as often as messages are sent. */
+export function encodeSent(sent: Sent, requestId: string, writer: WireWriter): Uint8Array {
+  const { seq, position, acceptTimeMs, duplicate } = sent.appended;
+  writer.begin();
+  const inEvents = writer.open(tag.events);
+  if (requestId !== "") writer.string(tag.requestId, requestId);
+  const inSent = writer.open(tag.sent);
+  writer.string(tag.messageId, sent.messageId);
+  writer.string(tag.conversationId, sent.conversationId);
+  writer.varint(tag.seq, seq);
+  writer.varint(tag.position, position);
+  writer.timestamp(tag.acceptTime, acceptTimeMs);
+  if (sent.clientMessageId !== "") writer.string(tag.clientMessageId, sent.clientMessageId);
+  if (duplicate) writer.varint(tag.duplicate, 1);
+  writer.close(inSent);
+  writer.close(inEvents);
+  return writer.finish();
 }
 
 /** Makes a cursor. */

@@ -31,9 +31,12 @@ export function parseConversationId(conversationId: string): ConversationTarget 
   if (colon < 0) return undefined;
   const first = unescapeId(conversationId.slice(directPrefix.length, colon));
   const second = unescapeId(conversationId.slice(colon + 1));
-  if (first === "" || second === "" || directConversationId(first, second) !== conversationId)
-    return undefined;
-  return { kind: "direct", userIds: [first, second] };
+  if (first === "" || second === "") return undefined;
+  // Where nothing is escaped, only their order and a further colon can be wrong.
+  const isOne = conversationId.includes("%")
+    ? directConversationId(first, second) === conversationId
+    : !second.includes(":") && compareBytes(first, second) <= 0;
+  return isOne ? { kind: "direct", userIds: [first, second] } : undefined;
 }
 
 /** Returns the user a direct conversation is with, as seen by the other of its two. */

@@ -8,6 +8,7 @@
 
 import { EventKind, type LogEvent } from "../store/store.ts";
 import { messageIdOf } from "./ids.ts";
+import { varintSize, writeVarint } from "./wire-writer.ts";
 
 /** Makes frames for the events of one store. */
 export type LogFramer = (event: LogEvent) => Uint8Array;
@@ -69,28 +70,4 @@ export function createLogFramer(epoch: string, salt: number): LogFramer {
     frame.set(body, at);
     return frame;
   };
-}
-
-/** Returns how many bytes a number from 0 to 2^53 takes as a varint. */
-function varintSize(value: number): number {
-  let size = 1;
-  while (value >= 0x80) {
-    value = Math.floor(value / 0x80);
-    size++;
-  }
-  return size;
-}
-
-/** Writes a number from 0 to 2^53 as a varint and returns where the next byte goes. */
-function writeVarint(target: Uint8Array, at: number, value: number): number {
-  while (value >= 0x80000000) {
-    target[at++] = (value % 0x80) | 0x80;
-    value = Math.floor(value / 0x80);
-  }
-  while (value >= 0x80) {
-    target[at++] = (value & 0x7f) | 0x80;
-    value >>>= 7;
-  }
-  target[at++] = value;
-  return at;
 }

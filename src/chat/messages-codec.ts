@@ -2,10 +2,23 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Content, SendOptions } from "../../gen/parlance/chat/v1/content_pb.js";
+import { type Content, ContentSchema, type SendOptions } from "../../gen/parlance/chat/v1/content_pb.js";
 import { type ChatMessage, ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import type { LogEvent } from "../store/store.ts";
 import { messageIdOf } from "./ids.ts";
+import { tagOf, type WireWriter } from "./wire-writer.ts";
+
+/** Tags of `ChatMessage`, and of `Content.text` and `Text.body`. */
+const tag = {
+  conversationId: tagOf.bytes(2),
+  senderId: tagOf.bytes(4),
+  recipientId: tagOf.bytes(5),
+  groupId: tagOf.bytes(6),
+  content: tagOf.bytes(7),
+  clientMessageId: tagOf.bytes(8),
+  text: tagOf.bytes(1),
+  body: tagOf.bytes(1),
+};
 
 /** What a sender determines of a message. */
 export interface MessageDraft {
@@ -22,25 +35,45 @@ export interface MessageDraft {
  * other languages send maps in any order, and unknown fields were dropped when
  * the request was decoded.
  */
-export function encodeDraft(draft: MessageDraft): Uint8Array {
-  const { options } = draft;
+export function encodeDraft(draft: MessageDraft, writer: WireWriter): Uint8Array {
+  const { options, content } = draft;
+  if (options === undefined) return encodePlain(draft, writer);
   return toBinary(
     ChatMessageSchema,
     create(ChatMessageSchema, {
       conversationId: draft.conversationId,
       senderId: draft.senderId,
       target: draft.target,
-      content: draft.content,
+      content,
       clientMessageId: draft.clientMessageId,
-      ...(options !== undefined && {
-        replyToMessageId: options.replyToMessageId.toLowerCase(),
-        mentionUserIds: options.mentionUserIds,
-        mentionAll: options.mentionAll,
-        labels: sortedByKey(options.labels),
-        silent: options.silent,
-      }),
+      replyToMessageId: options.replyToMessageId.toLowerCase(),
+      mentionUserIds: options.mentionUserIds,
+      mentionAll: options.mentionAll,
+      labels: sortedByKey(options.labels),
+      silent: options.silent,
     }),
   );
+}
+
+/** Encodes a draft without options, to the bytes that the library makes of it. */
+function encodePlain(draft: MessageDraft, writer: WireWriter): Uint8Array {
+  const { target, content, clientMessageId } = draft;
+  writer.begin();
+  writer.string(tag.conversationId, draft.conversationId);
+  writer.string(tag.senderId, draft.senderId);
+  writer.string(target.case === "recipientId" ? tag.recipientId : tag.groupId, target.value);
+  const { kind, fallbackText } = content;
+  if (kind.case === "text" && kind.value.entities.length === 0 && fallbackText === "") {
+    const inContent = writer.open(tag.content);
+    const inText = writer.open(tag.text);
+    if (kind.value.body !== "") writer.string(tag.body, kind.value.body);
+    writer.close(inText);
+    writer.close(inContent);
+  } else {
+    writer.bytes(tag.content, toBinary(ContentSchema, content));
+  }
+  if (clientMessageId !== "") writer.string(tag.clientMessageId, clientMessageId);
+  return writer.finish();
 }
 
 /** Decodes a stored message and adds what the store determined. */

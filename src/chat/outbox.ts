@@ -1,13 +1,15 @@
+import type { Joiner, Part } from "./joiner.ts";
+
 /** What kind of thing waits, which decides whether it may be dropped. */
 const Lane = { LOG: 0, REPLY: 1, EPHEMERAL: 2 } as const;
 type Lane = (typeof Lane)[keyof typeof Lane];
 
-interface Entry {
-  lane: Lane;
-  /** An encoded `StreamResponse`. */
-  frame: Uint8Array;
+interface Entry extends Part {
+  readonly lane: Lane;
   /** The position of a log event, 0 for others. */
-  position: number;
+  readonly position: number;
+  /** What waits behind it: a list in which each entry knows the next, so that an idle outbox holds nothing. */
+  next: Entry | undefined;
 }
 
 /** How an outbox is told of its limits and of what it hands out. */
@@ -16,6 +18,8 @@ export interface OutboxOptions {
   maxBytes: number;
   /** The most bytes it hands to the transport at once, if more than one event. */
   chunkBytes: number;
+  /** Makes one chunk of several events. */
+  join: Joiner;
   /** Gets more events into the outbox, or resolves when there are none for now; called when it is empty and a reader waits. */
   refill: () => Promise<void> | undefined;
   /** Called after each chunk handed out, with the position of its last log event, or 0. */
@@ -25,18 +29,29 @@ export interface OutboxOptions {
 }
 
 /**
+ * Where an outbox is emptied to.
+ *
+ * @param chunk an encoded `StreamResponse`
+ * @param taken to be called, not at once, when there is room for the next chunk
+ */
+export type Sink = (chunk: Uint8Array, taken: () => void) => void;
+
+/**
  * Holds encoded events until the transport takes them. Pushing never waits;
  * what waits is handed out as one message, since encoded `StreamResponse`s
  * concatenate: one event when the reader is idle, many when it is behind.
  *
- * It has one reader and is its async iterator.
+ * It has one reader: a sink, or whoever iterates over it.
  */
 export class Outbox implements AsyncIterableIterator<Uint8Array> {
   readonly #options: OutboxOptions;
-  #entries: Entry[] = [];
+  #first: Entry | undefined;
+  #last: Entry | undefined;
   #bytes = 0;
   #replies = 0;
   #wake: (() => void) | undefined;
+  /** While a sink is being filled: ends that, since nothing more will be taken. */
+  #abandon: (() => void) | undefined;
   /** Whether a wake-up is on its way. */
   #waking = false;
   #ended = false;
@@ -70,26 +85,26 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   pushLog(frame: Uint8Array, position: number): boolean {
     if (this.#ended) return true;
     if (this.#bytes > 0 && this.#bytes + frame.length > this.#options.maxBytes) return false;
-    this.#push({ lane: Lane.LOG, frame, position });
+    this.#push(Lane.LOG, frame, position);
     return true;
   }
 
   /** Takes in an event of the log that was read on the reader's demand: there is always room. */
   pushRead(frame: Uint8Array, position: number): void {
-    if (!this.#ended) this.#push({ lane: Lane.LOG, frame, position });
+    if (!this.#ended) this.#push(Lane.LOG, frame, position);
   }
 
   /** Takes an ephemeral event in, or drops it when the outbox is over half full. */
   pushEphemeral(frame: Uint8Array): void {
     if (this.#ended || this.#bytes > this.#options.maxBytes / 2) return;
-    this.#push({ lane: Lane.EPHEMERAL, frame, position: 0 });
+    this.#push(Lane.EPHEMERAL, frame, 0);
   }
 
   /** Takes a reply in. Replies are never dropped. */
   pushReply(frame: Uint8Array): void {
     if (this.#ended) return;
     this.#replies++;
-    this.#push({ lane: Lane.REPLY, frame, position: 0 });
+    this.#push(Lane.REPLY, frame, 0);
   }
 
   /** Has a waiting reader look again: for what was pushed, or what `refill` may find now. */
@@ -102,8 +117,13 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
 
   /** Drops what waits, except replies. */
   dropEvents(): void {
-    this.#entries = this.#entries.filter((entry) => entry.lane === Lane.REPLY);
+    let entry = this.#first;
+    this.#first = undefined;
+    this.#last = undefined;
     this.#bytes = 0;
+    for (; entry !== undefined; entry = entry.next) {
+      if (entry.lane === Lane.REPLY) this.#append(entry.lane, entry.frame, entry.position);
+    }
   }
 
   /** Takes nothing more in. The reader gets what waits, then the end, or the error. */
@@ -116,12 +136,54 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
 
   /** Drops everything; the reader gets the end. For when there is no reader any more. */
   discard(): void {
-    this.#entries = [];
+    this.#first = undefined;
+    this.#last = undefined;
     this.#bytes = 0;
     this.#replies = 0;
     this.#error = undefined;
     this.#ended = true;
     this.wake();
+    this.#abandon?.();
+  }
+
+  /**
+   * Hands everything on to a sink, a chunk at a time, without the promises that
+   * iterating costs. Resolves at the end of the outbox, rejects with its error.
+   */
+  pipe(sink: Sink): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#abandon = resolve;
+    let busy = false;
+    let refilling = false;
+    const taken = () => {
+      busy = false;
+      run();
+    };
+    const refilled = () => {
+      refilling = false;
+      run();
+    };
+    const run = () => {
+      if (busy) return;
+      if (this.#first !== undefined) {
+        busy = true;
+        sink(this.#take(), taken);
+      } else if (this.#ended) {
+        const error = this.#error;
+        this.#error = undefined;
+        if (error === undefined) resolve();
+        else reject(error);
+      } else {
+        this.#wake = run;
+        if (refilling) return;
+        const refill = this.#options.refill();
+        if (refill === undefined) return;
+        refilling = true;
+        refill.then(refilled, reject);
+      }
+    };
+    run();
+    return promise;
   }
 
   [Symbol.asyncIterator](): this {
@@ -130,7 +192,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     for (;;) {
-      if (this.#entries.length > 0) return { done: false, value: this.#take() };
+      if (this.#first !== undefined) return { done: false, value: this.#take() };
       if (this.#ended) {
         const error = this.#error;
         this.#error = undefined;
@@ -153,50 +215,49 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   }
 
   #pushed(): Promise<void> {
-    if (this.#entries.length > 0 || this.#ended) return Promise.resolve();
+    if (this.#first !== undefined || this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
       this.#wake = resolve;
     });
   }
 
-  #push(entry: Entry): void {
-    this.#entries.push(entry);
+  #push(lane: Lane, frame: Uint8Array, position: number): void {
+    this.#append(lane, frame, position);
     const { wakeSoon } = this.#options;
-    if (entry.lane !== Lane.REPLY) this.#bytes += entry.frame.length;
-    if (entry.lane === Lane.REPLY || wakeSoon === undefined) this.wake();
+    if (lane !== Lane.REPLY) this.#bytes += frame.length;
+    if (lane === Lane.REPLY || wakeSoon === undefined) this.wake();
     else if (this.#wake !== undefined && !this.#waking) {
       this.#waking = true;
       wakeSoon(this);
     }
   }
 
+  #append(lane: Lane, frame: Uint8Array, position: number): void {
+    const entry: Entry = { lane, frame, position, next: undefined };
+    if (this.#last === undefined) this.#first = entry;
+    else this.#last.next = entry;
+    this.#last = entry;
+  }
+
+  /** Takes out as much as goes into one chunk. Not when nothing waits. */
   #take(): Uint8Array {
-    const entries = this.#entries;
+    const first = this.#first as Entry;
     let count = 0;
     let size = 0;
     let position = 0;
-    for (const entry of entries) {
-      if (count > 0 && size + entry.frame.length > this.#options.chunkBytes) break;
+    let entry: Entry | undefined = first;
+    for (; entry !== undefined; entry = entry.next) {
+      const { length } = entry.frame;
+      if (count > 0 && size + length > this.#options.chunkBytes) break;
       count++;
-      size += entry.frame.length;
+      size += length;
       if (entry.lane === Lane.REPLY) this.#replies--;
-      else this.#bytes -= entry.frame.length;
+      else this.#bytes -= length;
       if (entry.position > position) position = entry.position;
     }
-    let chunk: Uint8Array;
-    if (count === 1) {
-      chunk = (entries[0] as Entry).frame;
-    } else {
-      const joined = Buffer.allocUnsafe(size);
-      let at = 0;
-      for (let i = 0; i < count; i++) {
-        const { frame } = entries[i] as Entry;
-        joined.set(frame, at);
-        at += frame.length;
-      }
-      chunk = joined;
-    }
-    this.#entries = count === entries.length ? [] : entries.slice(count);
+    this.#first = entry;
+    if (entry === undefined) this.#last = undefined;
+    const chunk = count === 1 ? first.frame : this.#options.join(first, count, size);
     this.#options.onTaken(position);
     return chunk;
   }

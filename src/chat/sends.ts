@@ -5,7 +5,7 @@ import { type Content, ContentSchema } from "../../gen/parlance/chat/v1/content_
 import { type SendResult, SendResultSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { waitingFailPoint } from "../fail-points.ts";
-import type { Draft, Store } from "../store/store.ts";
+import type { Appended, Draft, Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import {
   directConversationId,
@@ -15,13 +15,35 @@ import {
   parseMessageId,
 } from "./ids.ts";
 import { encodeDraft } from "./messages-codec.ts";
+import { WireWriter } from "./wire-writer.ts";
 
-/** Takes messages in. */
+/** A message that was taken in. */
+export interface Sent {
+  messageId: string;
+  conversationId: string;
+  clientMessageId: string;
+  appended: Appended;
+}
+
+/** Takes messages in. What is wrong with a request is thrown at once, what the store refuses rejects. */
 export interface Sends {
   /** @throws ChatError as `ChatService.SendDirect` says */
-  sendDirect(request: SendDirectRequest, caller: Caller): Promise<SendResult>;
+  sendDirect(request: SendDirectRequest, caller: Caller): Promise<Sent>;
   /** @throws ChatError as `ChatService.SendGroup` says */
-  sendGroup(request: SendGroupRequest, caller: Caller): Promise<SendResult>;
+  sendGroup(request: SendGroupRequest, caller: Caller): Promise<Sent>;
+}
+
+/** Makes the answer to a send. */
+export function sendResultOf({ messageId, conversationId, clientMessageId, appended }: Sent): SendResult {
+  return create(SendResultSchema, {
+    messageId,
+    conversationId,
+    seq: BigInt(appended.seq),
+    position: BigInt(appended.position),
+    acceptTime: timestampFromMs(appended.acceptTimeMs),
+    clientMessageId,
+    duplicate: appended.duplicate,
+  });
 }
 
 /**
@@ -29,19 +51,18 @@ export interface Sends {
  * waiting, so that the messages of one stream keep their order.
  */
 export function createSends(store: Store, maxContentBytes: number): Sends {
-  async function send(draft: Draft): Promise<SendResult> {
+  const writer = new WireWriter();
+
+  async function send(draft: Draft): Promise<Sent> {
     const appended = await store.append(draft);
     const held = waitingFailPoint("send.before-answer");
     if (held !== undefined) await held;
-    return create(SendResultSchema, {
+    return {
       messageId: messageIdOf(appended.acceptTimeMs, store.salt, appended.position),
       conversationId: draft.conversationId,
-      seq: BigInt(appended.seq),
-      position: BigInt(appended.position),
-      acceptTime: timestampFromMs(appended.acceptTimeMs),
       clientMessageId: draft.clientMessageId,
-      duplicate: appended.duplicate,
-    });
+      appended,
+    };
   }
 
   function draftOf(
@@ -57,14 +78,10 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
       [target.case]: target.value,
       clientMessageId,
       ...(options?.replyToMessageId && { replyTo: replyTarget(options.replyToMessageId) }),
-      body: encodeDraft({
-        conversationId,
-        senderId,
-        target,
-        content: content as Content,
-        clientMessageId,
-        options,
-      }),
+      body: encodeDraft(
+        { conversationId, senderId, target, content: content as Content, clientMessageId, options },
+        writer,
+      ),
     };
   }
 
@@ -80,7 +97,7 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
   }
 
   return {
-    async sendDirect(request, { userId }) {
+    sendDirect(request, { userId }) {
       const { recipientId } = request;
       if (recipientId === userId) {
         throw new ChatError(
@@ -96,7 +113,7 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
       const conversationId = directConversationId(userId, recipientId);
       return send(draftOf(request, userId, conversationId, { case: "recipientId", value: recipientId }));
     },
-    async sendGroup(request, { userId }) {
+    sendGroup(request, { userId }) {
       const { groupId } = request;
       return send(
         draftOf(request, userId, groupConversationId(groupId), { case: "groupId", value: groupId }),

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from "uuid";
 import type { EphemeralMessage, LogMessage } from "../bus/bus.ts";
 import type { ChatError } from "../errors.ts";
 import type { Caller } from "./caller.ts";
+import type { Joiner } from "./joiner.ts";
 import { Outbox } from "./outbox.ts";
 import type { WakeQueue } from "./wake-queue.ts";
 
@@ -16,6 +17,8 @@ export interface SessionOptions {
   kinds: number;
   /** Reads the log for a session that is behind. */
   catchUp: (session: Session) => Promise<void>;
+  /** Makes one message of several events. */
+  join: Joiner;
   /** Wakes readers of events. */
   wakeQueue: WakeQueue;
   /** Ends the call when its reader does not take the end of the session. */
@@ -32,7 +35,7 @@ const chunkBytes = 16_384;
 /**
  * One open `Stream` or `Listen` call of one device.
  *
- * A session is *live*, taking events from feeds, or *behind*, reading the log
+ * A session is *live*, taking events as they come, or *behind*, reading the log
  * after `through` whenever its reader has taken everything else. It starts
  * behind, and falls behind again when its outbox overflows.
  */
@@ -77,6 +80,7 @@ export class Session {
     this.outbox = new Outbox({
       maxBytes: options.outboxMaxBytes,
       chunkBytes,
+      join: options.join,
       wakeSoon: (outbox) => options.wakeQueue.add(outbox),
       refill: () => {
         if (!this.#behind || this.#endingSinceMs !== undefined) return undefined;
@@ -93,7 +97,7 @@ export class Session {
     });
   }
 
-  /** Whether it takes events from feeds. */
+  /** Whether it takes events as they come. */
   get live(): boolean {
     return !this.#behind;
   }
@@ -140,7 +144,7 @@ export class Session {
     return this.live;
   }
 
-  /** Delivers an event of a feed. Never waits, never throws. */
+  /** Delivers an event. Never waits, never throws. */
   deliver(message: LogMessage): void {
     if (this.#behind) {
       this.#note(message);

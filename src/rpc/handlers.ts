@@ -12,6 +12,7 @@ import type { MessageService } from "../../gen/parlance/chat/v1/message_service_
 import type { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import type { Caller } from "../chat/caller.ts";
 import type { Chat } from "../chat/chat.ts";
+import { sendResultOf } from "../chat/sends.ts";
 
 /** A method's work, apart from any edge: a request that keeps the schema's rules, and who makes it, to a response. */
 export type Handler<Input extends DescMessage, Output extends DescMessage> = (
@@ -46,8 +47,12 @@ export function createHandlers(chat: Chat): AllHandlers {
   return {
     chat: {
       logout: async (request, caller) => ({ closedSessions: await chat.logout(caller, request.allDevices) }),
-      sendDirect: async (request, caller) => ({ result: await sends.sendDirect(request, caller) }),
-      sendGroup: async (request, caller) => ({ result: await sends.sendGroup(request, caller) }),
+      sendDirect: async (request, caller) => ({
+        result: sendResultOf(await sends.sendDirect(request, caller)),
+      }),
+      sendGroup: async (request, caller) => ({
+        result: sendResultOf(await sends.sendGroup(request, caller)),
+      }),
       ack: async ({ cursor }, caller) => ({
         cursor: await chat.ack(cursor as NonNullable<typeof cursor>, caller),
       }),

@@ -1,7 +1,8 @@
 import { type StreamRequest, StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Caller } from "../chat/caller.ts";
-import { type EventInit, encodeEvent } from "../chat/frames.ts";
+import { type EventInit, encodeEvent, encodeSent } from "../chat/frames.ts";
 import type { Session } from "../chat/session.ts";
+import type { WireWriter } from "../chat/wire-writer.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { waitingFailPoint } from "../fail-points.ts";
 import { checkRequest } from "./calls.ts";
@@ -16,6 +17,8 @@ export interface Receiving {
   iterator: AsyncIterator<StreamRequest>;
   caller: Caller;
   parts: ServiceParts;
+  /** Writes replies. */
+  writer: WireWriter;
 }
 
 /**
@@ -50,7 +53,7 @@ function begin(request: StreamRequest, receiving: Receiving): void {
   session.began();
   carryOut(request, receiving).then(
     (reply) => {
-      if (reply !== undefined) session.reply(encodeEvent(reply, request.requestId));
+      if (reply !== undefined) session.reply(reply);
       session.settled();
     },
     (error) => {
@@ -60,20 +63,28 @@ function begin(request: StreamRequest, receiving: Receiving): void {
   );
 }
 
-/** Carries a request out and returns the reply, if it has one. */
-async function carryOut(message: StreamRequest, receiving: Receiving): Promise<EventInit | undefined> {
-  const { session, caller, parts } = receiving;
+/** Carries a request out and returns the encoded reply, if it has one. */
+async function carryOut(message: StreamRequest, receiving: Receiving): Promise<Uint8Array | undefined> {
+  const { caller, parts, writer } = receiving;
   const { chat, validator } = parts;
   const held = waitingFailPoint("handler");
   if (held !== undefined) await held;
   checkRequest(validator, StreamRequestSchema, message);
   const { request, requestId } = message;
+  if (request.case === "sendDirect")
+    return encodeSent(await chat.sends.sendDirect(request.value, caller), requestId, writer);
+  if (request.case === "sendGroup")
+    return encodeSent(await chat.sends.sendGroup(request.value, caller), requestId, writer);
+  const reply = await carryOutOther(message, receiving);
+  return reply && encodeEvent(reply, requestId);
+}
+
+async function carryOutOther(
+  { request, requestId }: StreamRequest,
+  { session, caller, parts: { chat } }: Receiving,
+): Promise<EventInit | undefined> {
   const done: EventInit | undefined = requestId === "" ? undefined : { case: "done", value: {} };
   switch (request.case) {
-    case "sendDirect":
-      return { case: "sent", value: await chat.sends.sendDirect(request.value, caller) };
-    case "sendGroup":
-      return { case: "sent", value: await chat.sends.sendGroup(request.value, caller) };
     case "ack":
       await chat.ack(request.value.cursor as NonNullable<typeof request.value.cursor>, caller);
       return done;

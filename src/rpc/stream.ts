@@ -9,9 +9,10 @@ import {
 import type { Open } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { Caller } from "../chat/caller.ts";
 import { type Session, stuckAfterMs } from "../chat/session.ts";
+import { WireWriter } from "../chat/wire-writer.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { authenticate } from "./authentication.ts";
-import { callIdKey } from "./call-handles.ts";
+import { type CallHandle, callIdKey } from "./call-handles.ts";
 import { Call, checkRequest, pathOf } from "./calls.ts";
 import { statusOf, toStatus } from "./errors.ts";
 import { encodeRefusal, receiveRequests } from "./receive.ts";
@@ -20,14 +21,15 @@ import type { ServiceParts } from "./services.ts";
 /** Makes the handler of `Stream`: requests go up, events come down. */
 export function streamCall(parts: ServiceParts) {
   const path = pathOf(ChatService.method.stream);
+  const writer = new WireWriter();
   return (requests: AsyncIterable<StreamRequest>, context: CallContext) =>
     sessionCall(path, context, parts, async function* (call, caller) {
       const iterator = requests[Symbol.asyncIterator]();
       const first = yield* openByRequest(iterator, caller, context, parts);
       if (first === undefined) return;
       call.facts = { stream: first.session.sessionId };
-      receiveRequests({ ...first, iterator, caller, parts });
-      yield* deliver(first.session, context, parts);
+      receiveRequests({ ...first, iterator, caller, parts, writer });
+      yield* deliver(first.session, context, parts, first.refused);
     });
 }
 
@@ -39,7 +41,7 @@ export function listenCall(parts: ServiceParts) {
       checkRequest(parts.validator, ListenRequestSchema, request);
       const session = await openSession(request.open, "", caller, context, parts);
       call.facts = { stream: session.sessionId };
-      yield* deliver(session, context, parts);
+      yield* deliver(session, context, parts, false);
     });
 }
 
@@ -67,14 +69,21 @@ async function* sessionCall(
   }
 }
 
-/** Hands out what the session has, to its end. */
+/**
+ * Hands out what the session has, to its end.
+ *
+ * @param mixed whether the handler itself has sent something, which may still wait to leave
+ */
 async function* deliver(
   session: Session,
   context: CallContext,
   parts: ServiceParts,
+  mixed: boolean,
 ): AsyncGenerator<Uint8Array, void> {
   try {
-    yield* session.outbox;
+    const handle = handleOf(context, parts);
+    if (handle?.send === undefined || mixed) yield* session.outbox;
+    else await session.outbox.pipe((chunk, taken) => handle.send?.(chunk, taken));
   } catch (error) {
     // The status waits behind what the reader has not read: from one that does not read, the call is taken away.
     setTimeout(() => endCall(context, error, parts), stuckAfterMs).unref();
@@ -101,15 +110,21 @@ async function openSession(
 }
 
 /** Ends a call from outside its handler, if it is still open. */
-function endCall({ metadata }: CallContext, error: unknown, { handles, log }: ServiceParts): void {
-  const handle = handles?.get(String(metadata.get(callIdKey)));
-  handle?.end(toStatus(error, (errorId, err) => log.error({ errorId, err }, "session ended")));
+function endCall(context: CallContext, error: unknown, parts: ServiceParts): void {
+  const status = toStatus(error, (errorId, err) => parts.log.error({ errorId, err }, "session ended"));
+  handleOf(context, parts)?.end(status);
+}
+
+function handleOf({ metadata }: CallContext, { handles }: ServiceParts): CallHandle | undefined {
+  return handles?.get(String(metadata.get(callIdKey)));
 }
 
 /** The session, and the request that opened it if it asks for something more. */
 interface Opening {
   session: Session;
   request: StreamRequest | undefined;
+  /** Whether requests before it were refused. */
+  refused: boolean;
 }
 
 /**
@@ -127,6 +142,7 @@ async function* openByRequest(
 ): AsyncGenerator<Uint8Array, Opening | undefined> {
   const timeoutMs = parts.chat.limits.firstRequestTimeoutMs;
   const timeout = startTimeout(timeoutMs);
+  let refused = false;
   try {
     for (;;) {
       const result = await Promise.race([iterator.next(), timeout.expired]);
@@ -143,9 +159,10 @@ async function* openByRequest(
         const opens = request.request.case === "open";
         const open = request.request.case === "open" ? request.request.value : undefined;
         const session = await openSession(open, opens ? request.requestId : "", caller, context, parts);
-        return { session, request: opens ? undefined : request };
+        return { session, request: opens ? undefined : request, refused };
       } catch (error) {
         if (!isRefusal(error)) throw error;
+        refused = true;
         yield encodeRefusal(error, request.requestId, parts);
       }
     }

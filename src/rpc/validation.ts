@@ -8,6 +8,7 @@ import {
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { createQuickCheck } from "./quick-check.ts";
 
 /** Checks requests against the rules that the schema states. */
 export interface RequestValidator {
@@ -32,13 +33,16 @@ export interface RequestValidator {
 export function createRequestValidator(): RequestValidator {
   // The library's own RE2 costs most of a check. The patterns are the schema's, few and linear in either engine.
   const expressions = new Map<string, RegExp>();
-  const validator = createValidator({
-    regexMatch(pattern, against) {
-      const expression = expressions.get(pattern) ?? new RegExp(toEcma(pattern), "u");
+  const match = (pattern: string, text: string) => {
+    let expression = expressions.get(pattern);
+    if (expression === undefined) {
+      expression = new RegExp(toEcma(pattern), "u");
       expressions.set(pattern, expression);
-      return expression.test(against);
-    },
-  });
+    }
+    return expression.test(text);
+  };
+  const validator = createValidator({ regexMatch: match });
+  const quickCheck = createQuickCheck(match);
 
   function check<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Violation[] {
     const result = validator.validate(schema, message);
@@ -48,6 +52,7 @@ export function createRequestValidator(): RequestValidator {
 
   return {
     validate(schema, message) {
+      if (quickCheck(schema, message)) return;
       const violations = check(schema, message);
       if (violations.length > 0) throw invalidRequest(violations);
     },

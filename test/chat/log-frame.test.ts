@@ -13,6 +13,7 @@ import {
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import { createLogFramer } from "../../src/chat/log-frame.ts";
 import { decodeMessage, encodeDraft } from "../../src/chat/messages-codec.ts";
+import { WireWriter } from "../../src/chat/wire-writer.ts";
 import { EventKind, type LogEvent } from "../../src/store/store.ts";
 import { seed } from "../support/seed.ts";
 
@@ -51,14 +52,19 @@ const draftBody = fc
     padding: fc.constantFrom(0, 1, 90, 200, 16_000),
   })
   .map(({ text, padding, senderId, target, clientMessageId, ...options }) =>
-    encodeDraft({
-      conversationId: `c:${senderId}`,
-      senderId,
-      target,
-      clientMessageId,
-      content: create(ContentSchema, { kind: { case: "text", value: { body: text + "x".repeat(padding) } } }),
-      options: create(SendOptionsSchema, options),
-    }),
+    encodeDraft(
+      {
+        conversationId: `c:${senderId}`,
+        senderId,
+        target,
+        clientMessageId,
+        content: create(ContentSchema, {
+          kind: { case: "text", value: { body: text + "x".repeat(padding) } },
+        }),
+        options: create(SendOptionsSchema, options),
+      },
+      new WireWriter(),
+    ),
   );
 
 const place = { position: number, seq: number, acceptTimeMs: timeMs };

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { createJoiner } from "../../src/chat/joiner.ts";
 import { Outbox, type OutboxOptions } from "../../src/chat/outbox.ts";
 import { seed } from "../support/seed.ts";
 
@@ -9,6 +10,7 @@ function makeOutbox(options: Partial<OutboxOptions> = {}): { outbox: Outbox; tak
   const outbox = new Outbox({
     maxBytes: 1_000,
     chunkBytes: 100,
+    join: createJoiner(),
     refill: () => undefined,
     onTaken: (position) => void taken.push(position),
     ...options,
@@ -212,4 +214,65 @@ test("a discarded outbox lets go of everything and ends its reader", async () =>
   expect(full.bytes).toBe(0);
   expect(full.replies).toBe(0);
   expect(await full.next()).toEqual({ done: true, value: undefined });
+});
+
+test("outboxes with the same events waiting hand out one copy, others their own", async () => {
+  const join = createJoiner();
+  const [first, second, third] = [makeOutbox({ join }), makeOutbox({ join }), makeOutbox({ join })] as const;
+  const [a, b, c] = [frame(10, 1), frame(20, 2), frame(20, 3)];
+  for (const { outbox } of [first, second]) for (const each of [a, b]) outbox.pushLog(each, 1);
+  for (const each of [a, c]) third.outbox.pushLog(each, 1);
+  const [one] = await takeAll(first.outbox);
+  const [same] = await takeAll(second.outbox);
+  const [other] = await takeAll(third.outbox);
+  expect(one).toEqual(Buffer.concat([a, b]));
+  expect(same).toBe(one);
+  expect(other).toEqual(Buffer.concat([a, c]));
+});
+
+test("a sink gets everything, a chunk at a time, and in the end the error", async () => {
+  const { outbox } = makeOutbox();
+  const got: number[] = [];
+  const taken: (() => void)[] = [];
+  const ended = outbox.pipe((chunk, next) => {
+    got.push(chunk.length);
+    taken.push(next);
+  });
+  outbox.pushReply(frame(1));
+  outbox.pushReply(frame(2));
+  outbox.pushReply(frame(3));
+  expect(got).toEqual([1]);
+  taken.shift()?.();
+  expect(got).toEqual([1, 5]);
+  outbox.end(new Error("over"));
+  taken.shift()?.();
+  await expect(ended).rejects.toThrow("over");
+});
+
+test("a sink that never takes its chunk does not keep an outbox that is discarded", async () => {
+  const { outbox } = makeOutbox();
+  const ended = outbox.pipe(() => {});
+  outbox.pushLog(frame(1), 1);
+  outbox.discard();
+  await ended;
+});
+
+test("a sink gets what a refill finds, also when something is pushed meanwhile", async () => {
+  let refills = 0;
+  const { outbox } = makeOutbox({
+    refill: () => {
+      if (++refills > 2) return undefined;
+      return Promise.resolve().then(() => outbox.pushRead(frame(10 * refills), refills));
+    },
+  });
+  const got: number[] = [];
+  const ended = outbox.pipe((chunk, next) => {
+    got.push(chunk.length);
+    setImmediate(next);
+  });
+  outbox.pushReply(frame(1));
+  while (refills < 3) await new Promise(setImmediate);
+  outbox.end();
+  await ended;
+  expect(got.reduce((sum, size) => sum + size, 0)).toBe(1 + 10 + 20);
 });

@@ -48,7 +48,7 @@ export function packCalls(calls: readonly Call[]): { items: Item[]; moved: Array
     if (drafts.length === 0) return;
     const packed = packDrafts(drafts);
     items.push({ drafts: packed });
-    moved.push(packed.bodies.buffer);
+    moved.push(packed.numbers.buffer, packed.bodies.buffer);
     drafts = [];
   };
   for (const call of calls) {
