@@ -1,3 +1,4 @@
+import { clusterFaults } from "./cluster/catalogue.ts";
 import type { Fault } from "./fault.ts";
 import { accessFaults } from "./faults/access.ts";
 import { changeFaults } from "./faults/change.ts";
@@ -10,7 +11,7 @@ import { resourcesFaults } from "./faults/resources.ts";
 import { storageFaults } from "./faults/storage.ts";
 import { timeFaults } from "./faults/time.ts";
 
-/** Every fault, in the order of the report. */
+/** Every fault that one server meets, in the order of the report. */
 export const faults: readonly Fault[] = [
   ...processFaults,
   ...storageFaults,
@@ -24,7 +25,7 @@ export const faults: readonly Fault[] = [
   ...resourcesFaults,
 ];
 
-/** Finds a fault by its name or its number. */
+/** Finds a fault by its name or its number, among those of several nodes, too. */
 export function findFault(name: string): Fault | undefined {
-  return faults.find((fault) => fault.name === name || fault.id === name);
+  return [...faults, ...clusterFaults].find((fault) => fault.name === name || fault.id === name);
 }

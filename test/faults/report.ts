@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
+import { postgresProgram } from "../support/postgres.ts";
 import type { Row } from "./fault.ts";
 
 const page = "docs/reliability.md";
@@ -9,16 +10,31 @@ const endMark = "<!-- /report -->";
 
 /** Puts the report of a whole run into docs/reliability.md, in place of the one before. */
 export function writeReport(rows: readonly Row[]): void {
-  const text = readFileSync(page, "utf8");
-  const [before, rest] = split(text, startMark);
-  const [, after] = split(rest, endMark);
-  writeFileSync(page, `${before}${startMark}\n\n${reportOf(rows)}\n${endMark}${after}`);
+  write(reportOf(rows, "store sqlite"), startMark, endMark);
 }
 
-function reportOf(rows: readonly Row[]): string {
+/** Does the same with the faults of several nodes. */
+export function writeClusterReport(rows: readonly Row[]): void {
+  const parts = `PostgreSQL ${versionOf(postgresProgram ?? "postgres")}, NATS ${versionOf("nats-server")}`;
+  write(reportOf(rows, parts), "<!-- cluster-report -->", "<!-- /cluster-report -->");
+}
+
+function write(report: string, from: string, to: string): void {
+  const text = readFileSync(page, "utf8");
+  const [before, rest] = split(text, from);
+  const [, after] = split(rest, to);
+  writeFileSync(page, `${before}${from}\n\n${report}\n${to}${after}`);
+}
+
+/** The version of a program, as it tells it. */
+function versionOf(command: string): string {
+  return /\d+(\.\d+)+/.exec(execFileSync(command, ["--version"], { encoding: "utf8" }))?.[0] ?? "unknown";
+}
+
+function reportOf(rows: readonly Row[], parts: string): string {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
   const minutes = Math.round(rows.reduce((sum, { seconds }) => sum + seconds, 0) / 60);
-  const header = `${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${process.versions.node}, store sqlite, ${cpus().length} cores, seed ${rows[0]?.seed}; ${minutes} minutes.`;
+  const header = `${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${process.versions.node}, ${parts}, ${cpus().length} cores, seed ${rows[0]?.seed}; ${minutes} minutes.`;
   const lines = rows.map(
     ({ id, name, title, rounds, violations, figure, seconds, skipped }) =>
       `| ${[id, `\`${name}\``, title, skipped === undefined ? rounds : "not run", skipped === undefined ? violations : "", (skipped ?? figure).replaceAll("|", "\\|"), seconds].join(" | ")} |`,

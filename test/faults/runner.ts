@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -49,6 +49,8 @@ export async function runFault(fault: Fault, { mode, seed, keep }: RunOptions): 
  */
 export async function runFaultApart(fault: Fault, { mode, seed, keep }: RunOptions): Promise<Row> {
   const scratch = mkdtempSync(join(tmpdir(), "parlance-fault-"));
+  // PostgreSQL does not run as root, and has to get into it.
+  chmodSync(scratch, 0o755);
   const args = ["one", fault.name, "--mode", mode, "--seed", String(seed), ...(keep ? ["--keep"] : [])];
   const child = spawn(process.execPath, [main, ...args], {
     stdio: ["ignore", "pipe", "inherit"],

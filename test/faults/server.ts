@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { checkStore } from "../../src/store/sqlite/check.ts";
+import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { makeDataDir, type ServeChild, type ServeOptions, startServe } from "../support/serve-child.ts";
+import type { Violation } from "./checker/violation.ts";
+import { type Dump, dumpStore } from "./dump.ts";
 
 /** How to run the server of a fault. */
 export interface FaultServerOptions extends ServeOptions {
@@ -21,13 +25,24 @@ export interface ServerExit {
   how: number | NodeJS.Signals;
   /** Whether the harness brought it about. */
   asked: boolean;
+  /** What the process wrote last. */
+  lastWords?: string;
+}
+
+/** What clients talk to: one server, or several that share a store. */
+export interface FaultService {
+  /** Its servers. */
+  readonly servers: readonly FaultServer[];
+  /** Reads the whole log from the store, and finds what is wrong with the store itself. No server runs. */
+  inspect: () => Promise<{ dump: Dump; violations: Violation[] }>;
 }
 
 /**
  * A server to be disturbed: one port and one folder of data, over as many
  * processes as it takes. It does not come back by itself.
  */
-export class FaultServer {
+export class FaultServer implements FaultService {
+  readonly servers = [this];
   readonly dataDir: string;
   readonly port: number;
   readonly address: string;
@@ -100,7 +115,8 @@ export class FaultServer {
     this.#child = child;
     this.#asked = false;
     void child.exited.then((how) => {
-      this.exits.push({ how, asked: this.#asked });
+      const lastWords = child.stderr().trimEnd().slice(-1_500);
+      this.exits.push({ how, asked: this.#asked, lastWords });
       // A line that was cut off ends here.
       this.#earlierLog += child.stderr().replace(/[^\n]+$/, "");
       this.#child = undefined;
@@ -148,10 +164,7 @@ export class FaultServer {
 
   /** How much CPU time the process has used, in milliseconds. */
   cpuMs(): number {
-    // Behind the name, which may hold anything: utime and stime, in ticks of 10 ms.
-    const [, fields = ""] = readFileSync(`/proc/${this.pid}/stat`, "utf8").split(/\) (?=[A-Z] )/);
-    const [utime, stime] = fields.split(" ").slice(11, 13);
-    return (Number(utime) + Number(stime)) * 10;
+    return cpuMsOf(this.pid);
   }
 
   /** Asks the process what it has open: the line it logs on SIGUSR2. */
@@ -169,6 +182,20 @@ export class FaultServer {
     }
   }
 
+  async inspect(): Promise<{ dump: Dump; violations: Violation[] }> {
+    const violations: Violation[] = [];
+    for (const { rule, problems } of checkStore(this.dataFile)) {
+      for (const problem of problems)
+        violations.push({ rule: "I3", text: `not true that ${rule}: ${problem}` });
+    }
+    const store = await createSqliteStore({ path: this.dataFile });
+    try {
+      return { dump: await dumpStore(store), violations };
+    } finally {
+      await store.close();
+    }
+  }
+
   /** Ends the process if there is one and removes the data. */
   async close(): Promise<void> {
     if (this.#child !== undefined) {
@@ -179,9 +206,20 @@ export class FaultServer {
   }
 
   get #running(): ServeChild {
-    if (this.#child === undefined) throw new Error("the server does not run");
+    if (this.#child === undefined) {
+      const last = this.exits.at(-1);
+      throw new Error(`the server does not run; it ended with ${last?.how}: ${this.log.slice(-2_000)}`);
+    }
     return this.#child;
   }
+}
+
+/** How much CPU time a process has used, in milliseconds. */
+export function cpuMsOf(pid: number): number {
+  // Behind the name, which may hold anything: utime and stime, in ticks of 10 ms.
+  const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(/\) (?=[A-Z] )/);
+  const [utime, stime] = fields.split(" ").slice(11, 13);
+  return (Number(utime) + Number(stime)) * 10;
 }
 
 /** What a server says of itself on SIGUSR2. */

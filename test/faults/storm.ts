@@ -10,7 +10,8 @@ import type { History } from "./history.ts";
 
 /** Who takes part in a storm, and what they do. */
 export interface StormOptions {
-  address: string;
+  /** A server, or several nodes of one service, over which users spread. */
+  address: string | readonly string[];
   random: () => number;
   /** Users on the SDK. */
   sdk: number;
@@ -26,7 +27,7 @@ export interface StormOptions {
   /** How long everything may take to arrive once the storm is over, in milliseconds. Default 60,000. */
   settleMs?: number;
   /** The address that a user connects to, where it differs. */
-  addressOf?: (user: number) => string;
+  addressOf?: (user: number) => string | readonly string[];
 }
 
 /** A part of every message body, by which one is found where it has no business. */

@@ -15,7 +15,8 @@ import { seenEvent } from "./seen-event.ts";
 
 /** How a raw client behaves. */
 export interface RawClientOptions {
-  address: string;
+  /** A server, or several nodes of one service: whoever loses one goes on with the next. */
+  address: string | readonly string[];
   userId: string;
   deviceId?: string;
   random: () => number;
@@ -61,11 +62,22 @@ export class RawClient implements ChatClient {
   #closed = false;
   #ran: Promise<void> | undefined;
   #loggingIn: Promise<void> | undefined;
+  #token: string | undefined;
+  /** Which of the addresses it is connected to. */
+  #at: number;
 
   constructor(options: RawClientOptions) {
     this.#options = options;
     this.userId = options.userId;
     this.history = new History("raw", options.userId, options.deviceId ?? "default");
+    const servers = addressesOf(options).length;
+    this.#at = servers === 1 ? 0 : Math.floor(options.random() * servers);
+  }
+
+  /** The server it is connected to, or tries. */
+  get address(): string {
+    const addresses = addressesOf(this.#options);
+    return addresses[this.#at % addresses.length] as string;
   }
 
   get live(): boolean {
@@ -77,7 +89,7 @@ export class RawClient implements ChatClient {
   }
 
   async start(): Promise<void> {
-    this.#connection = connect(this.#options.address, undefined, channelOptions);
+    this.#connection = connect(this.address, undefined, channelOptions);
     await this.#logIn();
     this.#ran = this.#run();
     while (!this.#live) await delay(10);
@@ -128,9 +140,9 @@ export class RawClient implements ChatClient {
   }
 
   async #logInAgain(): Promise<void> {
-    const { address, userId, deviceId = "default" } = this.#options;
-    const connection = this.#connection as Connection;
+    const { userId, deviceId = "default" } = this.#options;
     while (!this.#closed) {
+      const connection = this.#connection as Connection;
       try {
         const credential = { case: "devUserId" as const, value: userId };
         const { sessionToken } = await connection.chat.login(
@@ -138,13 +150,23 @@ export class RawClient implements ChatClient {
           { signal: AbortSignal.timeout(callTimeoutMs) },
         );
         connection.close();
-        this.#connection = connect(address, sessionToken, channelOptions);
+        this.#token = sessionToken;
+        this.#connection = connect(this.address, sessionToken, channelOptions);
         return;
       } catch (error) {
         this.history.add({ type: "error", call: "login", error: describe(error, undefined) });
+        this.#move();
         await delay(50 + this.#options.random() * 200);
       }
     }
+  }
+
+  /** Goes on with the next server, if there are several. */
+  #move(): void {
+    if (addressesOf(this.#options).length === 1) return;
+    this.#at++;
+    this.#connection?.close();
+    this.#connection = connect(this.address, this.#token, channelOptions);
   }
 
   /** Keeps a stream open. */
@@ -157,6 +179,7 @@ export class RawClient implements ChatClient {
         this.#cursor = undefined;
       // Full jitter over half a second: many clients lose the same server.
       await delay(this.#options.random() * 500);
+      if (error?.code !== "UNAUTHENTICATED") this.#move();
       this.reconnects++;
     }
   }
@@ -378,6 +401,10 @@ export class RawClient implements ChatClient {
       });
     });
   }
+}
+
+function addressesOf({ address }: Pick<RawClientOptions, "address">): readonly string[] {
+  return typeof address === "string" ? [address] : address;
 }
 
 /** What a caller learns from an error. */

@@ -13,7 +13,8 @@ import { seenEvent } from "./seen-event.ts";
 
 /** How an SDK client is made. */
 export interface SdkClientOptions {
-  address: string;
+  /** A server, or several nodes of one service. */
+  address: string | readonly string[];
   userId: string;
   deviceId?: string;
   backoff?: BackoffOptions;

@@ -12,8 +12,9 @@ import type { TestStream } from "../../support/test-stream.ts";
 import type { Violation } from "../checker/violation.ts";
 import { RawClient } from "../clients/raw-client.ts";
 import type { FaultContext } from "../context.ts";
-import type { Fault } from "../fault.ts";
+import type { Fault, Outcome } from "../fault.ts";
 import { ms, percentile } from "../figures.ts";
+import type { FaultService } from "../server.ts";
 import { bodyMarker } from "../storm.ts";
 
 /** How long a stream may outlive the right to it, in milliseconds. */
@@ -29,77 +30,96 @@ const removeMember: Fault = {
   figureTitle: "events after a removal, events of the time between",
   ci: true,
   async run(context) {
-    const rounds = context.scale(12, 150);
-    const violations: Violation[] = [];
     const server = await context.serve();
     const { address } = server;
     await context.storm({ address, perSecond: 100 });
-    const { random } = context;
-    const owner = new RawClient({ address, userId: "keeper", random });
-    const writer = new RawClient({ address, userId: "writer", random });
-    const victim = new RawClient({ address, userId: "victim", random });
-    const clients = [owner, writer, victim];
-    for (const client of clients) {
-      context.defer(() => client.close());
-      await client.start();
-    }
-    const groupId = "revolving-door";
-    const userIds = [victim.userId];
-    await owner.perform({ f: "create-group", groupId, memberIds: [writer.userId, victim.userId] });
-    // A device without a cursor of its own, whose every event is looked at.
-    const [token = ""] = await logIn(address, userIds, "watching");
-    const connection = connect(address, token);
-    context.defer(() => connection.close());
-    const stream = connection.stream();
-    await stream.open();
-
-    const flow = startFlow(writer, groupId, 100);
-    for (let round = 0; round < rounds; round++) {
-      await context.pause(50, 250);
-      await owner.perform({ f: "remove", groupId, userIds });
-      await context.pause(20, 150);
-      await owner.perform({ f: "add", groupId, userIds });
-    }
-    const sent = await flow.stop();
-    const last = `${bodyMarker} the last one`;
-    const clientMessageId = uuidv7();
-    await owner.perform({ f: "send", to: { groupId }, clientMessageId, body: last });
-    await eventually(() => clients.every((client) => client.has(last)), 20_000).catch(() =>
-      violations.push({ rule: "I12", text: "not everybody got the last message" }),
-    );
-    await eventually(() => stream.texts().includes(last), 20_000).catch(() => {});
-
-    // What the device saw, against what the owner, who was always there, saw.
-    const seen = seenOf(stream, groupId, victim.userId);
-    let after = 0;
-    let hidden = 0;
-    let member = true;
-    const visible = new Set(seen.map(({ seq }) => seq));
-    for (const { seq, change } of seen) {
-      if (change === "in") member = true;
-      else if (!member) after++;
-      if (change === "out") member = false;
-      if (!member && change !== "out")
-        violations.push({ rule: "I9", text: `the removed member got the event with seq ${seq}` });
-    }
-    const removals = seen.filter(({ change }) => change === "out").length;
-    if (removals !== rounds)
-      violations.push({ rule: "I6", text: `the member saw ${removals} of ${rounds} removals` });
-    for (const entry of owner.history.entries) {
-      if (entry.type !== "event" || entry.event.conversationId !== `g:${groupId}`) continue;
-      if (!visible.has(entry.event.seq)) hidden++;
-    }
-    connection.close();
-    for (const client of clients) await client.close();
-    const histories = clients.map(({ history }) => history);
-    violations.push(...(await context.conclude(server, { histories })));
-    return {
-      rounds,
-      violations,
-      figure: `${after} events after a removal; ${hidden} of the time between stayed hidden, of ${sent} messages`,
-    };
+    const at = { owner: address, writer: address, victim: address };
+    return revolve(context, server, { rounds: context.scale(12, 150), at });
   },
 };
+
+/**
+ * Removes a member again and again, and adds it again, while somebody writes.
+ *
+ * @param at the server that each of them is connected to
+ */
+export async function revolve(
+  context: FaultContext,
+  service: FaultService,
+  { rounds, at }: { rounds: number; at: Record<"owner" | "writer" | "victim", string> },
+): Promise<Outcome> {
+  const violations: Violation[] = [];
+  const { random } = context;
+  const owner = new RawClient({ address: at.owner, userId: "keeper", random });
+  const writer = new RawClient({ address: at.writer, userId: "writer", random });
+  const victim = new RawClient({ address: at.victim, userId: "victim", random });
+  const clients = [owner, writer, victim];
+  for (const client of clients) {
+    context.defer(() => client.close());
+    await client.start();
+  }
+  const groupId = "revolving-door";
+  const userIds = [victim.userId];
+  await owner.perform({ f: "create-group", groupId, memberIds: [writer.userId, victim.userId] });
+  // A device without a cursor of its own, whose every event is looked at.
+  const [token = ""] = await logIn(at.victim, userIds, "watching");
+  const connection = connect(at.victim, token);
+  context.defer(() => connection.close());
+  const stream = connection.stream();
+  await stream.open();
+
+  const effectMs: number[] = [];
+  const flow = startFlow(writer, groupId, 100);
+  for (let round = 0; round < rounds; round++) {
+    await context.pause(50, 250);
+    await owner.perform({ f: "remove", groupId, userIds });
+    const answeredMs = performance.now();
+    const seenRemovals = () =>
+      seenOf(stream, groupId, victim.userId).filter(({ change }) => change === "out").length;
+    await eventually(() => seenRemovals() > round, 10_000).catch(() => {});
+    effectMs.push(performance.now() - answeredMs);
+    await context.pause(20, 150);
+    await owner.perform({ f: "add", groupId, userIds });
+  }
+  const sent = await flow.stop();
+  const last = `${bodyMarker} the last one`;
+  const clientMessageId = uuidv7();
+  await owner.perform({ f: "send", to: { groupId }, clientMessageId, body: last });
+  await eventually(() => clients.every((client) => client.has(last)), 20_000).catch(() =>
+    violations.push({ rule: "I12", text: "not everybody got the last message" }),
+  );
+  await eventually(() => stream.texts().includes(last), 20_000).catch(() => {});
+
+  // What the device saw, against what the owner, who was always there, saw.
+  const seen = seenOf(stream, groupId, victim.userId);
+  let after = 0;
+  let hidden = 0;
+  let member = true;
+  const visible = new Set(seen.map(({ seq }) => seq));
+  for (const { seq, change } of seen) {
+    if (change === "in") member = true;
+    else if (!member) after++;
+    if (change === "out") member = false;
+    if (!member && change !== "out")
+      violations.push({ rule: "I9", text: `the removed member got the event with seq ${seq}` });
+  }
+  const removals = seen.filter(({ change }) => change === "out").length;
+  if (removals !== rounds)
+    violations.push({ rule: "I6", text: `the member saw ${removals} of ${rounds} removals` });
+  for (const entry of owner.history.entries) {
+    if (entry.type !== "event" || entry.event.conversationId !== `g:${groupId}`) continue;
+    if (!visible.has(entry.event.seq)) hidden++;
+  }
+  connection.close();
+  for (const client of clients) await client.close();
+  const histories = clients.map(({ history }) => history);
+  violations.push(...(await context.conclude(service, { histories })));
+  return {
+    rounds,
+    violations,
+    figure: `${after} events after a removal, which the member heard of ${ms(percentile(effectMs, 50))} after the answer, at most ${ms(percentile(effectMs, 100))}; ${hidden} of the time between stayed hidden, of ${sent} messages`,
+  };
+}
 
 /** Tokens that end while streams are open. */
 const endTokens: Fault = {

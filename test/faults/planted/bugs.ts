@@ -27,7 +27,7 @@ const appendCall = `    const place = log.append(
     );
 `;
 
-/** Bugs that can exist on one node. They are planted in a copy of the sources, so that the sources have no trace of them. */
+/** Bugs of one node, and of many. They are planted in a copy of the sources, so that the sources have no trace of them. */
 export const bugs: readonly Bug[] = [
   {
     number: 1,
@@ -135,7 +135,7 @@ export const bugs: readonly Bug[] = [
     text: "Whoever was a member when they connected goes on getting the group's events.",
     edits: [
       {
-        file: "src/chat/feeds.ts",
+        file: "src/chat/delivery.ts",
         find: "    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);\n",
         replace: "",
       },
@@ -190,13 +190,13 @@ export const bugs: readonly Bug[] = [
     edits: [
       {
         file: "src/chat/presences.ts",
-        find: "monotonicMs: performance.now(), timeMs",
-        replace: "monotonicMs: Date.now(), timeMs",
+        find: "tellMs: performance.now() +",
+        replace: "tellMs: Date.now() +",
       },
       {
         file: "src/chat/presences.ts",
-        find: "const before = performance.now() - graceMs;",
-        replace: "const before = Date.now() - graceMs;",
+        find: "const nowMs = performance.now();\n    for (const [userId, { tellMs",
+        replace: "const nowMs = Date.now();\n    for (const [userId, { tellMs",
       },
     ],
     faults: ["clock-jumps"],
@@ -214,10 +214,74 @@ export const bugs: readonly Bug[] = [
     ],
     faults: ["reconnect-storm"],
   },
+  {
+    number: 14,
+    name: "trust-bus-for-delivery",
+    text: "What comes over the bus is delivered as it comes, in whatever order, with whatever is missing.",
+    edits: [
+      {
+        file: "src/chat/tail.ts",
+        find: "      this.#arrived.set(message.position, message);\n      this.#waitOrRead();\n",
+        replace: "      this.#seen = message.position;\n      this.#options.deliver(message);\n",
+      },
+    ],
+    faults: ["two-writers", "bus-drops"],
+  },
+  {
+    number: 15,
+    name: "trust-notices",
+    text: "A node that was told of an event goes on without it, though the event itself did not come.",
+    edits: [
+      {
+        file: "src/chat/tail.ts",
+        find: "(subjects === undefined || this.#concerns(subjects))",
+        replace: "subjects === undefined",
+      },
+    ],
+    faults: ["bus-drops"],
+  },
+  {
+    number: 16,
+    name: "no-reading-of-the-tail",
+    text: "The end of the log is read only when the bus gives a reason.",
+    edits: [
+      {
+        file: "src/chat/tail.ts",
+        find: "  start(): void {\n    this.#pollLater();\n",
+        replace: "  start(): void {\n",
+      },
+    ],
+    faults: ["nats-down"],
+  },
+  {
+    number: 17,
+    name: "leases-for-ever",
+    text: "What a node said of a user counts until it says otherwise, also when it is dead.",
+    edits: [
+      {
+        file: "src/chat/leases.ts",
+        find: "nowMs - lease.affirmedMs <= leaseMs",
+        replace: "nowMs >= lease.affirmedMs",
+      },
+    ],
+    faults: ["kill-node"],
+  },
+  {
+    number: 18,
+    name: "logout-by-bus-alone",
+    text: "A node hears of logouts elsewhere over the bus alone.",
+    edits: [
+      {
+        file: "src/chat/logouts.ts",
+        find: "  async read(): Promise<void> {\n",
+        replace: "  async read(): Promise<void> {\n    if (this.#through >= 0) return;\n",
+      },
+    ],
+    faults: ["log-out-on-nodes"],
+  },
 ];
 
 /** Bugs of the list that cannot exist here yet, and why. */
 export const notYet: ReadonlyArray<{ number: number; text: string; why: string }> = [
   { number: 12, text: "The cache of signing keys is keyed by `kid` alone.", why: "no key sets by URL yet" },
-  { number: 14, text: "What comes over the bus between nodes is trusted.", why: "no bus between nodes yet" },
 ];

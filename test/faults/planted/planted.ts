@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,8 @@ export interface PlantedRow {
   /** The first violation, in words. */
   how: string;
   seconds: number;
+  /** Whether its faults cannot run on this machine. */
+  skipped?: true;
 }
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
@@ -49,7 +51,8 @@ export class TestBuild {
       for (let n = 0; n < tries; n++) {
         for (const fault of faults) {
           const { broken, skipped } = await this.run(fault, seed + n);
-          if (skipped !== undefined) return row(null, `${fault} cannot run: ${skipped}`);
+          if (skipped !== undefined)
+            return { ...row(null, `${fault} cannot run: ${skipped}`), skipped: true };
           // That a fault did not come to its end proves nothing.
           const rulesBroken = broken.filter(({ rule }) => rule !== "run");
           const [first] = rulesBroken;
@@ -69,6 +72,7 @@ export class TestBuild {
   /** Runs one fault of the test build, in the small size. */
   async run(fault: string, seed: number): Promise<Row> {
     const scratch = mkdtempSync(join(tmpdir(), "parlance-fault-"));
+    chmodSync(scratch, 0o755);
     const child = spawn(
       process.execPath,
       ["test/faults/main.ts", "one", fault, "--mode", "ci", "--seed", String(seed)],
