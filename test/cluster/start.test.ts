@@ -42,6 +42,13 @@ function open(node: ClusterNode) {
 
 const login = { credential: { case: "devUserId" as const, value: "alice" } };
 
+/** Waits until a node serves, uses it, and stops it. */
+async function expectServing(node: ClusterNode): Promise<void> {
+  await eventually(async () => (await open(node).health.check({})).status === ServingStatus.SERVING, 30_000);
+  expect(await logIn(node.address, ["alice"])).toHaveLength(1);
+  expect(await node.stop()).toBe(0);
+}
+
 /** Waits until a node says in its log that it waits for something, and checks what it answers meanwhile. */
 async function expectWaiting(node: ClusterNode, what: string): Promise<void> {
   await eventually(() => node.stderr().includes(what), 20_000);
@@ -90,12 +97,7 @@ describeWithCluster("a node", () => {
     node.launch();
     await expectWaiting(node, "waiting for PostgreSQL");
     await parts.postgres.start();
-    await eventually(
-      async () => (await open(node).health.check({})).status === ServingStatus.SERVING,
-      30_000,
-    );
-    expect(await logIn(node.address, ["alice"])).toHaveLength(1);
-    expect(await node.stop()).toBe(0);
+    await expectServing(node);
   }, 90_000);
 
   test("waits for NATS that is not there yet, and then serves", async () => {
@@ -104,12 +106,7 @@ describeWithCluster("a node", () => {
     node.launch();
     await expectWaiting(node, "NATS");
     await parts.nats.start();
-    await eventually(
-      async () => (await open(node).health.check({})).status === ServingStatus.SERVING,
-      30_000,
-    );
-    expect(await logIn(node.address, ["alice"])).toHaveLength(1);
-    expect(await node.stop()).toBe(0);
+    await expectServing(node);
   }, 90_000);
 
   test("that is told to stop while it waits ends at once and well", async () => {

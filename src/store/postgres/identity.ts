@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
 import type { ClientBase } from "pg";
+import { newEpoch } from "../new-epoch.ts";
 import type { LogEvent } from "../store.ts";
 import { unavailable } from "./failures.ts";
 
@@ -110,8 +110,3 @@ export const currentTimeline = `
       (SELECT oid FROM pg_database WHERE datname = current_database()),
       'log_head'::regclass::oid)
   END`;
-
-/** 10 random characters of lower-case base32. */
-export function newEpoch(): string {
-  return Array.from(randomBytes(10), (byte) => "abcdefghijklmnopqrstuvwxyz234567"[byte & 31]).join("");
-}

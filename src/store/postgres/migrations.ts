@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { failPoint } from "../../fail-points.ts";
+import { newEpoch } from "../new-epoch.ts";
 import { clientConfig } from "./connections.ts";
 import { functionsStep1 } from "./functions.ts";
-import { currentTimeline, newEpoch } from "./identity.ts";
+import { currentTimeline } from "./identity.ts";
 import { StoreOpenError } from "./open-error.ts";
 import { schemaStep1 } from "./schema.ts";
 

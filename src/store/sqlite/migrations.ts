@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import { failPoint } from "../../fail-points.ts";
+import { newEpoch } from "../new-epoch.ts";
 
 /** One step of the schema. Steps are never edited once released, only added. */
 interface Migration {
@@ -176,11 +177,6 @@ function writeIdentity(database: DatabaseSync): void {
   const write = database.prepare("INSERT INTO meta (name, value) VALUES (?, ?)");
   write.run("epoch", newEpoch());
   write.run("salt", randomBytes(4).readUInt32LE());
-}
-
-/** 10 random characters of lower-case base32. */
-function newEpoch(): string {
-  return Array.from(randomBytes(10), (byte) => "abcdefghijklmnopqrstuvwxyz234567"[byte & 31]).join("");
 }
 
 function versionOf(database: DatabaseSync): number {
