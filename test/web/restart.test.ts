@@ -4,8 +4,8 @@ import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type MortalSite, startMortalSite } from "./site.ts";
 import { type ChatWindow, openTestWindow } from "./window.ts";
 
-/** What a browser logs of itself when there is no server, whatever the page does. */
-const lostConnection = /^Failed to load resource: net::ERR_/;
+/** What a browser logs of itself, whatever the page does, when there is no server or one that is still starting. */
+const lostConnection = /^Failed to load resource: (net::ERR_|the server responded with a status of 503 )/;
 
 describeInBrowser("a server that is killed and comes back", () => {
   let browser: Browser;

@@ -242,6 +242,23 @@ test("I2: a message to a group by somebody who was no member then is found", () 
   expect(judge(intrude)).toEqual(["I2"]);
 });
 
+test("I2: an event that lets a member in again, or out who is none, is found", () => {
+  const change = (run: Run, type: "joined" | "left", userId: string) => {
+    const members = [{ userId, visibleFromSeq: 1 }];
+    const event = append(run, {
+      conversationId: "g:team",
+      senderId: "alice",
+      kind: "membershipChanged",
+      change: { type, members },
+    });
+    for (const device of [run.alice, run.phone])
+      device.add({ type: "event", stream: 1, event: seenOf(event) });
+    run.bob.add({ type: "shown", event: seenOf(event) });
+  };
+  expect(judge((run) => change(run, "joined", "bob"))).toEqual(["I2"]);
+  expect(judge((run) => change(run, "left", "dave"))).toEqual(["I2"]);
+});
+
 test("I3: a hole in the seqs and a position that falls are found", () => {
   const leaveOut = (run: Run) => {
     const { position, seq } = run.dump.events.at(-1) as DumpEvent;

@@ -28,28 +28,34 @@ interface Conversation {
 export class MembershipTimeline {
   /** Messages whose sender was not a member of the conversation at that seq. */
   readonly outsiders: readonly DumpEvent[];
+  /** Changes that let in somebody who was a member already, or out somebody who was none. */
+  readonly emptyChanges: readonly DumpEvent[];
   readonly #conversations = new Map<string, Conversation>();
   readonly #due: ReadonlyMap<string, DumpEvent[]>;
 
   /** @param readers the users whose events will be asked for */
   constructor(events: readonly DumpEvent[], readers: Iterable<string>) {
     const outsiders: DumpEvent[] = [];
+    const emptyChanges = new Set<DumpEvent>();
     this.#due = new Map(Array.from(readers, (userId) => [userId, []]));
     for (const event of events) {
       const conversation = this.#conversation(event.conversationId);
       for (const { userId, visibleFromSeq } of joinersOf(event)) {
-        if (!conversation.members.has(userId)) enter(conversation, userId, visibleFromSeq, event.seq);
+        if (conversation.members.has(userId)) emptyChanges.add(event);
+        else enter(conversation, userId, visibleFromSeq, event.seq);
       }
       const users = conversation.userIds ?? conversation.members.keys();
       for (const userId of users) this.#due.get(userId)?.push(event);
       if (event.kind === "message" && !has(conversation, event.senderId)) outsiders.push(event);
       for (const userId of leaversOf(event, conversation)) {
         const stay = conversation.members.get(userId);
-        if (stay !== undefined) stay.toSeq = event.seq;
+        if (stay === undefined) emptyChanges.add(event);
+        else stay.toSeq = event.seq;
         conversation.members.delete(userId);
       }
     }
     this.outsiders = outsiders;
+    this.emptyChanges = [...emptyChanges];
   }
 
   /** Returns the events that are due to a reader, by position. */

@@ -5,7 +5,8 @@ import { type Attempt, conversationOf, isSend, type SendAttempt } from "./operat
 
 /**
  * I2 NoPhantom: every message of the log was sent by its sender, with that body
- * and to that conversation, and the sender was in it.
+ * and to that conversation, and the sender was in it; and every change of who is
+ * in a group changed it.
  *
  * A send that was refused had no effect, unless an earlier try of it had an
  * open outcome: then that try may have had one.
@@ -39,4 +40,9 @@ export function checkNoPhantom(
   }
   for (const event of timeline.outsiders)
     findings.add("I2", `${nameOf(event)} is of ${event.senderId}, who was not a member then`);
+  for (const event of timeline.emptyChanges) {
+    const { type = "changed", members = [] } = event.change ?? {};
+    const named = members.map(({ userId }) => userId).join(", ");
+    findings.add("I2", `${nameOf(event)} says ${type} of somebody who already was: ${named}`);
+  }
 }
