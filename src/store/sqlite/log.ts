@@ -2,7 +2,8 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { OwnEvent, OwnLog } from "../group-tables.ts";
 import type { EventKind, LogEvent } from "../store.ts";
 
-const maxRememberedKeys = 100_000;
+/** How many conversations are remembered. */
+const maxRemembered = 100_000;
 
 /** Where an event was put. */
 export interface Place {
@@ -12,8 +13,8 @@ export interface Place {
 }
 
 /**
- * The log inside write transactions. Heads are remembered for one transaction
- * only; keys of conversations never change and are remembered until a rollback.
+ * The log inside write transactions. Nobody else writes to it, so where
+ * conversations end is remembered until a rollback, as are their keys.
  */
 export class Log implements OwnLog {
   #lastPosition = 0;
@@ -44,14 +45,14 @@ export class Log implements OwnLog {
 
   /** Reads where the log stands: at the start of a transaction, and after going back to a savepoint. */
   refresh(): void {
-    this.#heads.clear();
     const last = this.#selectLast.get();
     this.#lastPosition = last === undefined ? 0 : Number(last.position);
     this.#acceptTimeMs = Math.max(Date.now(), last === undefined ? 0 : Number(last.accept_time_ms));
   }
 
-  /** Forgets keys that a rollback may have taken back. */
+  /** Forgets what a rollback may have taken back. */
   forget(): void {
+    this.#heads.clear();
     this.#keys.clear();
   }
 
@@ -81,6 +82,7 @@ export class Log implements OwnLog {
     let head = this.#heads.get(key);
     if (head === undefined) {
       head = Number(this.#selectHead.get(key)?.seq ?? 0);
+      if (this.#heads.size >= maxRemembered) this.#heads.clear();
       this.#heads.set(key, head);
     }
     return head;
@@ -114,7 +116,7 @@ export class Log implements OwnLog {
   }
 
   #remember(conversationId: string, key: number): number {
-    if (this.#keys.size >= maxRememberedKeys) this.#keys.clear();
+    if (this.#keys.size >= maxRemembered) this.#keys.clear();
     this.#keys.set(conversationId, key);
     return key;
   }

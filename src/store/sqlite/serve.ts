@@ -17,6 +17,8 @@ export interface Engine {
   append(draft: PackedDraft): Appended;
   /** Runs any other method. What it throws fails this call alone, unless the database failed. */
   call(name: string, args: readonly unknown[]): unknown;
+  /** Does what can wait until a batch was answered. Never throws. */
+  tidyUp?(): void;
   close(): void;
 }
 
@@ -39,6 +41,7 @@ export function serve(open: (data: WorkerData, again: boolean) => Engine): void 
       port.close();
     } else {
       port.postMessage(answer(message));
+      engine?.tidyUp?.();
     }
   });
 

@@ -1,14 +1,16 @@
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { Worker } from "node:worker_threads";
 import type { ChatError } from "../../errors.ts";
 import type { Appended, Draft, GroupChange, LogEvent, Store } from "../store.ts";
 import { EventKind } from "../store.ts";
 import { refuseCutOffRestore } from "./backup.ts";
 import { type ChannelOptions, WorkerChannel } from "./channel.ts";
+import type { CheckpointerData } from "./checkpointer.ts";
 import { takeLock } from "./lock.ts";
 import type { PackedEvents } from "./packed-events.ts";
 import { unpackEvents } from "./packed-events.ts";
-import type { Call } from "./wire.ts";
+import { type Call, closeMessage, type WorkerData } from "./wire.ts";
 
 /** Settings of the store. */
 export interface SqliteStoreOptions {
@@ -32,6 +34,13 @@ export interface SqliteStoreOptions {
 export async function createSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const path = prepare(options.path);
   const lock = takeLock(path);
+  const workerData: WorkerData = {
+    path,
+    maxFileBytes: options.maxFileBytes ?? Number.MAX_SAFE_INTEGER,
+    checkpointDue: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+  };
+  const onCrash = (worker: string) => (error: unknown) =>
+    options.logger?.error({ err: error, path, worker }, "a worker of the store ended");
   const listeners = new Set<(events: readonly LogEvent[]) => void>();
   const failureListeners = new Set<(error: ChatError) => void>();
   const channel = (
@@ -41,11 +50,10 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
     new WorkerChannel({
       ...rest,
       url: workerUrl(name),
-      workerData: { path, maxFileBytes: options.maxFileBytes ?? Number.MAX_SAFE_INTEGER },
+      workerData,
       maxWaiting: options.maxWaitingWrites ?? 100_000,
       maxWaitingBytes: options.maxWaitingBytes ?? 268_435_456,
-      onCrash: (error) =>
-        options.logger?.error({ err: error, path, worker: name }, "a worker of the store ended"),
+      onCrash: onCrash(name),
     });
   /** What the batch that is being received put into the log. */
   let appended: LogEvent[] = [];
@@ -66,19 +74,22 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
     },
   });
   const reader = channel("reader", { maxBatch: 64, receive: unpackRead });
+  let checkpointer: Checkpointer | undefined;
 
   let closed: Promise<void> | undefined;
   const close = async () => {
     await Promise.all([reader.drain(), writer.drain()]);
     // The last connection to close tidies up the files, which a reader may not.
-    await reader.stop();
+    await Promise.all([reader.stop(), checkpointer?.stop()]);
     await writer.stop();
+    checkpointer?.closeFile();
     lock.release();
   };
 
   try {
     const identity = await writer.start();
     await reader.start();
+    checkpointer = startCheckpointer(workerData, onCrash("checkpointer"));
     return {
       ...identity,
       ...methodsOf(writer, reader),
@@ -177,6 +188,31 @@ function prepare(path: string): string {
   mkdirSync(directory, { recursive: true });
   refuseCutOffRestore(path);
   return existsSync(path) ? realpathSync(path) : resolve(path);
+}
+
+/** The worker that makes checkpoints. */
+interface Checkpointer {
+  stop(): Promise<void>;
+  /** Once nobody uses the database any more: closing it ends the locks that others have on it. */
+  closeFile(): void;
+}
+
+/** Starts the worker that makes checkpoints. Should it end by itself all goes on, if less evenly. */
+function startCheckpointer(workerData: WorkerData, onCrash: (error: unknown) => void): Checkpointer {
+  const file = openSync(workerData.path, "r");
+  const data: CheckpointerData = { ...workerData, file };
+  const worker = new Worker(workerUrl("checkpointer"), { workerData: data });
+  worker.on("error", onCrash);
+  const ended = new Promise<void>((resolve) => {
+    worker.once("exit", () => resolve());
+  });
+  return {
+    stop() {
+      worker.postMessage(closeMessage);
+      return ended;
+    },
+    closeFile: () => closeSync(file),
+  };
 }
 
 function workerUrl(name: string): URL {

@@ -10,6 +10,8 @@ export interface WorkerData {
   path: string;
   /** The largest the file may grow. */
   maxFileBytes: number;
+  /** One number shared by the workers: not 0 when the writer should make a checkpoint. */
+  checkpointDue: Int32Array;
 }
 
 /** A method to run in a worker. */

@@ -1,5 +1,6 @@
 /** The worker that writes. It is the only one that ever does. */
 
+import type { DatabaseSync } from "node:sqlite";
 import { ChatError } from "../../errors.ts";
 import { createGroupMembers } from "../group-members.ts";
 import { createGroupSettings } from "../group-settings.ts";
@@ -23,14 +24,14 @@ function open(data: WorkerData, again: boolean): Engine {
     // the log file holds is written anew, into the database, before anything is appended behind it.
     if (again) database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     migrate(database, data.path);
-    return createEngine(database);
+    return createEngine(database, data);
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function createEngine(database: ReturnType<typeof openForWriting>): Engine {
+function createEngine(database: DatabaseSync, { checkpointDue }: WorkerData): Engine {
   const log = new Log(database);
   const tables = new SqliteGroupTables(database);
   const methods: Record<string, (...args: never[]) => unknown> = {
@@ -76,6 +77,14 @@ function createEngine(database: ReturnType<typeof openForWriting>): Engine {
         if (!(error instanceof ChatError)) log.forget();
         log.refresh();
         throw error;
+      }
+    },
+    tidyUp() {
+      if (Atomics.exchange(checkpointDue, 0, 0) === 0) return;
+      try {
+        database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      } catch {
+        // What was committed is in the log, and the next commit finds out what is wrong.
       }
     },
     close: () => database.close(),
