@@ -2,19 +2,19 @@ import type { Bus, BusHandler, BusMessage } from "./bus.ts";
 
 /** Makes a bus within this process: messages arrive at once, in order, and none is lost. */
 export function createLocalBus(): Bus {
-  const handlers = new Map<string, Set<BusHandler>>();
+  // Mostly one to a subject, for which a list is smaller than a set.
+  const handlers = new Map<string, readonly BusHandler[]>();
   return {
     publish(subject: string, message: BusMessage) {
-      const set = handlers.get(subject);
-      if (set !== undefined) for (const handler of set) handler(message);
+      const all = handlers.get(subject);
+      if (all !== undefined) for (const handler of all) handler(message);
     },
     subscribe(subject, handler) {
-      const set = handlers.get(subject) ?? new Set();
-      handlers.set(subject, set);
-      set.add(handler);
+      handlers.set(subject, [...(handlers.get(subject) ?? []), handler]);
       return () => {
-        set.delete(handler);
-        if (set.size === 0 && handlers.get(subject) === set) handlers.delete(subject);
+        const others = handlers.get(subject)?.filter((other) => other !== handler) ?? [];
+        if (others.length > 0) handlers.set(subject, others);
+        else handlers.delete(subject);
       };
     },
     request: async () => [],

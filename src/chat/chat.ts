@@ -85,7 +85,7 @@ export class Chat {
     this.#log = log;
     this.limits = limits;
     this.#admission = new Admission(limits.maxNewSessionsPerSecond);
-    const frame = keepFrames(createLogFramer(store.epoch, store.salt));
+    const frame = createLogFramer(store.epoch, store.salt);
     const pages = new PageTokens(`${store.epoch}/${store.salt}`);
     const onMessage = (message: BusMessage) => this.#receive(message);
 
@@ -107,7 +107,7 @@ export class Chat {
     });
     this.#logouts = new Logouts(store, lastLogoutId, (logout) => this.#endLoggedOut(logout));
     this.#cursors = new Cursors(store, () => this.#tail.seen);
-    this.#catchUp = createCatchUp(store, frame);
+    this.#catchUp = createCatchUp(store, keepFrames(frame));
     this.logins = new Logins(store, verifier, limits);
     this.sends = createSends(store, limits.maxContentBytes);
     this.groups = new Groups(store, pages, limits.maxGroupMembers);

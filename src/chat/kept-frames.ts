@@ -7,6 +7,9 @@ const maxKeptBytes = 4_096;
 /**
  * Makes a framer that keeps the last frames of another: readers that cannot
  * keep up read the end of the log one by one, and share its frames nevertheless.
+ *
+ * For them only: what is kept outlives the young generation of the heap, and
+ * with each frame the whole piece of memory it was cut from.
  */
 export function keepFrames(encode: LogFramer): LogFramer {
   const positions = new Array<number>(keptFrames).fill(0);

@@ -245,6 +245,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     let count = 0;
     let size = 0;
     let position = 0;
+    let last = first;
     let entry: Entry | undefined = first;
     for (; entry !== undefined; entry = entry.next) {
       const { length } = entry.frame;
@@ -254,10 +255,14 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
       if (entry.lane === Lane.REPLY) this.#replies--;
       else this.#bytes -= length;
       if (entry.position > position) position = entry.position;
+      last = entry;
     }
     this.#first = entry;
     if (entry === undefined) this.#last = undefined;
     const chunk = count === 1 ? first.frame : this.#options.join(first, count, size);
+    // Or what was taken would hold on to what comes after, and that to the next, in a part of the heap that is seldom
+    // looked at: once one of them was there, all would follow.
+    last.next = undefined;
     this.#options.onTaken(position);
     return chunk;
   }

@@ -29,6 +29,7 @@ export interface SessionOptions {
 
 /** How long a reader may leave the end of its session untaken before its call is ended by force. */
 export const stuckAfterMs = 2_000;
+const nobody: ReadonlySet<string> = new Set();
 /** The most bytes in one message of a stream that holds several events. */
 const chunkBytes = 16_384;
 
@@ -49,7 +50,7 @@ export class Session {
   /** After how long it is asked to reconnect. */
   readonly maxAgeMs: number;
   /** Users whose presence it watches. */
-  watched: ReadonlySet<string> = new Set();
+  watched: ReadonlySet<string> = nobody;
 
   /** Everything of the user's up to this position is in the outbox or was handed out. */
   #through = 0;

@@ -30,5 +30,7 @@ export function grpcServerOptions(settings: GrpcServerSettings = {}): ChannelOpt
     "grpc.max_connection_idle_ms": settings.maxConnectionIdleMs ?? 300_000,
     "grpc.max_connection_age_ms": settings.maxConnectionAgeMs ?? 3_600_000,
     "grpc.max_connection_age_grace_ms": settings.maxConnectionAgeGraceMs ?? 60_000,
+    // Books of every connection and call, which nothing here shows to anybody.
+    "grpc.enable_channelz": 0,
   };
 }

@@ -5,6 +5,7 @@ import type { Session } from "../chat/session.ts";
 import type { WireWriter } from "../chat/wire-writer.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { waitingFailPoint } from "../fail-points.ts";
+import type { CallHandle, Receiver } from "./call-handles.ts";
 import { checkRequest } from "./calls.ts";
 import { toStatus } from "./errors.ts";
 import type { ServiceParts } from "./services.ts";
@@ -14,7 +15,11 @@ export interface Receiving {
   session: Session;
   /** The request that opened the session, if it asks for something more. */
   request: StreamRequest | undefined;
+  /** Where requests come from, and how many were taken from there. */
   iterator: AsyncIterator<StreamRequest>;
+  taken: number;
+  /** The call, where it is of gRPC. */
+  handle: CallHandle | undefined;
   caller: Caller;
   parts: ServiceParts;
   /** Writes replies. */
@@ -27,23 +32,87 @@ export interface Receiving {
  * too many wait for an answer, or answers for the reader, none is taken in.
  */
 export function receiveRequests(receiving: Receiving): void {
-  const { session, request } = receiving;
+  const { session, request, handle } = receiving;
   if (request !== undefined) begin(request, receiving);
-  receive(receiving).then(
-    () => session.finish(),
+  const intake = new Intake(receiving);
+  const handedOn = handle?.receive?.(intake);
+  const isPast = handedOn !== undefined;
+  takeIn(receiving, isPast ? handedOn - receiving.taken : Number.POSITIVE_INFINITY).then(
+    (ended) => {
+      if (isPast && !ended) intake.start();
+      else session.finish();
+    },
     // The call was cancelled, or its connection broke: nobody is left to be told.
     () => session.outbox.discard(),
   );
 }
 
-async function receive(receiving: Receiving): Promise<void> {
-  const { session, iterator, parts } = receiving;
-  const { maxInFlight } = parts.chat.limits;
-  for (;;) {
-    while (session.inFlight + session.outbox.replies >= maxInFlight) await session.answered();
+/** Takes in so many requests from the iterator. Resolves with whether that was the end. */
+async function takeIn(receiving: Receiving, count: number): Promise<boolean> {
+  const { session, iterator } = receiving;
+  for (let i = 0; i < count; i++) {
+    while (!hasRoom(receiving)) await session.answered();
     const result = await iterator.next();
-    if (result.done || !session.takesRequests) return;
+    if (result.done || !session.takesRequests) return true;
     begin(result.value, receiving);
+  }
+  return false;
+}
+
+function hasRoom({ session, parts }: Receiving): boolean {
+  return session.inFlight + session.outbox.replies < parts.chat.limits.maxInFlight;
+}
+
+/** Takes in what comes past the handler: without the promises that iterating costs. */
+class Intake implements Receiver {
+  readonly #receiving: Receiving;
+  /** What came before there was room for it: no more than was asked for. */
+  readonly #waiting: StreamRequest[] = [];
+  #ended = false;
+  /** Begins requests at the moment, or may not yet. */
+  #busy = true;
+
+  constructor(receiving: Receiving) {
+    this.#receiving = receiving;
+  }
+
+  start(): void {
+    this.#busy = false;
+    this.#run();
+  }
+
+  onRequest(request: unknown): void {
+    this.#waiting.push(request as StreamRequest);
+    this.#run();
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    this.#run();
+  }
+
+  #run(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    const { session, handle } = this.#receiving;
+    for (;;) {
+      if (!hasRoom(this.#receiving)) {
+        void session.answered().then(() => this.start());
+        return;
+      }
+      if (this.#waiting.length === 0) {
+        if (this.#ended) break;
+        handle?.readNext?.();
+        if (this.#waiting.length === 0 && !this.#ended) {
+          this.#busy = false;
+          return;
+        }
+        continue;
+      }
+      if (!session.takesRequests) break;
+      begin(this.#waiting.shift() as StreamRequest, this.#receiving);
+    }
+    session.finish();
   }
 }
 

@@ -18,40 +18,42 @@ import { statusOf, toStatus } from "./errors.ts";
 import { encodeRefusal, receiveRequests } from "./receive.ts";
 import type { ServiceParts } from "./services.ts";
 
+/** A session that was opened, and what has to be known to hand out what it has. */
+interface Opened {
+  session: Session;
+  /** Whether the handler itself has sent something, which may still wait to leave. */
+  mixed: boolean;
+}
+
+/** Opens the session of a call. Yields what has to be said before; returns undefined when the client ends it before. */
+type OpenCall = (caller: Caller) => AsyncGenerator<Uint8Array, Opened | undefined>;
+
 /** Makes the handler of `Stream`: requests go up, events come down. */
 export function streamCall(parts: ServiceParts) {
   const path = pathOf(ChatService.method.stream);
   const writer = new WireWriter();
   return (requests: AsyncIterable<StreamRequest>, context: CallContext) =>
-    sessionCall(path, context, parts, async function* (call, caller) {
-      const iterator = requests[Symbol.asyncIterator]();
-      const first = yield* openByRequest(iterator, caller, context, parts);
-      if (first === undefined) return;
-      call.facts = { stream: first.session.sessionId };
-      receiveRequests({ ...first, iterator, caller, parts, writer });
-      yield* deliver(first.session, context, parts, first.refused);
-    });
+    sessionCall(path, context, parts, (caller) => openStream(requests, caller, context, parts, writer));
 }
 
 /** Makes the handler of `Listen`: a session without requests. */
 export function listenCall(parts: ServiceParts) {
   const path = pathOf(ChatService.method.listen);
   return (request: ListenRequest, context: CallContext) =>
-    sessionCall(path, context, parts, async function* (call, caller) {
-      checkRequest(parts.validator, ListenRequestSchema, request);
-      const session = await openSession(request.open, "", caller, context, parts);
-      call.facts = { stream: session.sessionId };
-      yield* deliver(session, context, parts, false);
-    });
+    sessionCall(path, context, parts, (caller) => openListen(request, caller, context, parts));
 }
 
-/** Does what both kinds of sessions need around them: headers, authentication, errors and the log. */
+/**
+ * Runs a session to its end, with what both kinds of them need around them:
+ * headers, authentication, errors and the log.
+ */
 async function* sessionCall(
   path: string,
   context: CallContext,
-  { chat, log }: ServiceParts,
-  run: (call: Call, caller: Caller) => AsyncGenerator<Uint8Array, void>,
+  parts: ServiceParts,
+  open: OpenCall,
 ): AsyncGenerator<Uint8Array, void> {
+  const { chat, log } = parts;
   const call = new Call(path, context, log);
   try {
     const caller = await authenticate(context.metadata, chat.logins);
@@ -59,7 +61,22 @@ async function* sessionCall(
     // At once, so that a silent stream is seen to be alive; without any header nice-grpc would not send them.
     context.header.set("parlance-epoch", chat.epoch);
     context.sendHeader();
-    yield* run(call, caller);
+    const opened = yield* open(caller);
+    if (opened !== undefined) {
+      const { session, mixed } = opened;
+      call.facts = { stream: session.sessionId };
+      const handle = handleOf(context, parts);
+      try {
+        if (handle?.send === undefined || mixed) yield* session.outbox;
+        else await session.outbox.pipe((chunk, taken) => handle.send?.(chunk, taken));
+      } catch (error) {
+        // The status waits behind what the reader has not read: from one that does not read, the call is taken away.
+        setTimeout(() => endCall(context, error, parts), stuckAfterMs).unref();
+        throw error;
+      } finally {
+        chat.closeSession(session);
+      }
+    }
     // A cancelled call looks half-closed first.
     await new Promise(setImmediate);
     context.signal.throwIfAborted();
@@ -69,28 +86,30 @@ async function* sessionCall(
   }
 }
 
-/**
- * Hands out what the session has, to its end.
- *
- * @param mixed whether the handler itself has sent something, which may still wait to leave
- */
-async function* deliver(
-  session: Session,
+/** Opens the session of a `Stream` by its first request, and has it take in the others. */
+async function* openStream(
+  requests: AsyncIterable<StreamRequest>,
+  caller: Caller,
   context: CallContext,
   parts: ServiceParts,
-  mixed: boolean,
-): AsyncGenerator<Uint8Array, void> {
-  try {
-    const handle = handleOf(context, parts);
-    if (handle?.send === undefined || mixed) yield* session.outbox;
-    else await session.outbox.pipe((chunk, taken) => handle.send?.(chunk, taken));
-  } catch (error) {
-    // The status waits behind what the reader has not read: from one that does not read, the call is taken away.
-    setTimeout(() => endCall(context, error, parts), stuckAfterMs).unref();
-    throw error;
-  } finally {
-    parts.chat.closeSession(session);
-  }
+  writer: WireWriter,
+): AsyncGenerator<Uint8Array, Opened | undefined> {
+  const iterator = requests[Symbol.asyncIterator]();
+  const opening = yield* openByRequest(iterator, caller, context, parts);
+  if (opening === undefined) return undefined;
+  receiveRequests({ ...opening, iterator, handle: handleOf(context, parts), caller, parts, writer });
+  return { session: opening.session, mixed: opening.refused };
+}
+
+// biome-ignore lint/correctness/useYield: it has nothing to say before
+async function* openListen(
+  request: ListenRequest,
+  caller: Caller,
+  context: CallContext,
+  parts: ServiceParts,
+): AsyncGenerator<never, Opened> {
+  checkRequest(parts.validator, ListenRequestSchema, request);
+  return { session: await openSession(request.open, "", caller, context, parts), mixed: false };
 }
 
 async function openSession(
@@ -123,7 +142,9 @@ function handleOf({ metadata }: CallContext, { handles }: ServiceParts): CallHan
 interface Opening {
   session: Session;
   request: StreamRequest | undefined;
-  /** Whether requests before it were refused. */
+  /** How many requests came until the session was open. */
+  taken: number;
+  /** Whether requests before the last were refused. */
   refused: boolean;
 }
 
@@ -144,7 +165,7 @@ async function* openByRequest(
   const timeout = startTimeout(timeoutMs);
   let refused = false;
   try {
-    for (;;) {
+    for (let taken = 1; ; taken++) {
       const result = await Promise.race([iterator.next(), timeout.expired]);
       if (result === "expired") {
         throw new ChatError(
@@ -159,7 +180,7 @@ async function* openByRequest(
         const opens = request.request.case === "open";
         const open = request.request.case === "open" ? request.request.value : undefined;
         const session = await openSession(open, opens ? request.requestId : "", caller, context, parts);
-        return { session, request: opens ? undefined : request, refused };
+        return { session, request: opens ? undefined : request, taken, refused };
       } catch (error) {
         if (!isRefusal(error)) throw error;
         refused = true;

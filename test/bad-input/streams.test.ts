@@ -329,6 +329,31 @@ describe("requests", () => {
     for (const stream of [reading, typist]) stream.cancel();
   });
 
+  test.each([
+    ["before it is open", false],
+    ["once it is open", true],
+  ])("many of them, sent %s, are carried out in their order, the refused among them", async (_, waits) => {
+    const user = await someone(`hasty-${waits}`);
+    const stream = user.stream();
+    stream.send({ case: "open", value: {} });
+    if (waits) await stream.next("opened");
+    for (let i = 0; i < 300; i++) {
+      const recipientId = i % 50 === 49 ? "" : "bob";
+      stream.send({ case: "sendDirect", value: { recipientId, content: text(`${i}`) } }, `${i}`);
+      // In the middle some come alone.
+      if (i % 100 === 60) await new Promise(setImmediate);
+    }
+    stream.halfClose();
+    expect(await endOf(stream)).toBeUndefined();
+    const seqs = stream.events.flatMap(({ event, requestId }) =>
+      event.case === "sent" ? [[Number(event.value.seq), Number(requestId)]] : [],
+    );
+    seqs.sort(([a = 0], [b = 0]) => a - b);
+    const sent = Array.from({ length: 300 }, (_, i) => i).filter((i) => i % 50 !== 49);
+    expect(seqs.map(([, requestId]) => requestId)).toEqual(sent);
+    expect(stream.all("refusal")).toHaveLength(6);
+  });
+
   test("after the client's end of the stream all are answered, and it ends well", async () => {
     const user = await someone("leaving");
     const stream = user.stream();

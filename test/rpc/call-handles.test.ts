@@ -138,6 +138,35 @@ describe("a call's handle", () => {
     expect(await closed).toBe(11);
   });
 
+  test("has a stream's requests go past its handler", async () => {
+    const { client, contexts, handles } = await start();
+    const { promise: more, resolve: sendMore } = Promise.withResolvers<void>();
+    const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>();
+    async function* requests() {
+      yield { requestId: "1" };
+      await more;
+      for (let i = 2; i < 50; i++) yield { requestId: `${i}` };
+    }
+    const responses = client.stream(requests())[Symbol.asyncIterator]();
+    expect((await responses.next()).value?.events[0]?.requestId).toBe("1");
+    const handle = handles.get(contexts[0]?.metadata.get(callIdKey) ?? "");
+    const past: string[] = [];
+    const handedOn = handle?.receive?.({
+      onRequest(request) {
+        past.push((request as { requestId: string }).requestId);
+        handle.readNext?.();
+      },
+      onEnd,
+    });
+    expect(handedOn).toBe(1);
+    sendMore();
+    handle?.readNext?.();
+    await ended;
+    expect(past).toEqual(Array.from({ length: 48 }, (_, i) => `${i + 2}`));
+    expect(handle?.receive?.({ onRequest() {}, onEnd() {} })).toBeUndefined();
+    expect(await responses.next()).toMatchObject({ done: true });
+  });
+
   test("is gone once the call has ended, been cancelled or lost its connection", async () => {
     const { client, contexts, handles, port } = await start();
     await client.sendDirect({ recipientId: "bo" });
