@@ -9,6 +9,7 @@ import { temporaryFolder } from "../lib/temporary-folder.ts";
 import { DirectLoad } from "../load/direct.ts";
 import { Failure } from "../load/failure.ts";
 import { closeSessions, openSessions } from "../load/open-sessions.ts";
+import { MessageIds } from "../load/sends.ts";
 import { directUsers, framesFor } from "./direct-users.ts";
 
 /** How many messages each user has under way. */
@@ -79,7 +80,8 @@ async function floorSide(count: number): Promise<Side> {
   const failure = new Failure();
   const tokens = Array.from({ length: count }, () => undefined);
   const sessions = await openSessions({ address: server.address, failure, tokens });
-  const users = sessions.map((session, i) => ({ session, frames: framesFor(i, count) }));
+  const ids = new MessageIds();
+  const users = sessions.map((session, i) => ({ session, frames: framesFor(i, count, ids) }));
   const load = new DirectLoad(users, failure, window);
   return {
     server,

@@ -23,11 +23,12 @@ export async function directUsers(context: Context, count: number): Promise<Dire
   const server = await startParlance(context);
   const failure = new Failure();
   const tokens = userIds("user", count).map(tokenFor);
+  const ids = new MessageIds();
   const sessions = await openSessions({ address: server.address, failure, tokens });
   return {
     server,
     failure,
-    users: sessions.map((session, i) => ({ session, frames: framesFor(i, count) })),
+    users: sessions.map((session, i) => ({ session, frames: framesFor(i, count, ids) })),
     async close() {
       closeSessions(sessions);
       await server.close();
@@ -35,9 +36,8 @@ export async function directUsers(context: Context, count: number): Promise<Dire
   };
 }
 
-/** Makes what user number `i` of `count` sends: to those who follow, in a circle. */
-export function framesFor(i: number, count: number): SendFrames[] {
-  const ids = new MessageIds();
+/** Makes what user number `i` of `count` sends: to those who follow, in a circle. All share the clock of `ids`. */
+export function framesFor(i: number, count: number, ids: MessageIds): SendFrames[] {
   return Array.from({ length: Math.min(partners, count - 1) }, (_, k) =>
     SendFrames.forStream({ recipientId: `user${(i + k + 1) % count}` }, ids),
   );
