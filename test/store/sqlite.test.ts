@@ -7,10 +7,12 @@ import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ErrorReason } from "../../src/errors.ts";
+import { maxLogPages } from "../../src/store/sqlite/database.ts";
 import { schemaVersion } from "../../src/store/sqlite/migrations.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { type StoreUnderTest, storeContract } from "../contracts/store.ts";
 import { range, refused, toUser } from "../contracts/store-support.ts";
+import { eventually } from "../support/eventually.ts";
 
 const directories: string[] = [];
 
@@ -159,6 +161,33 @@ describe("sqlite", () => {
     expect(await full.append(small)).toMatchObject({ seq: 1, position: 2 });
     expect(await full.readSeqs(small.conversationId, range())).toHaveLength(1);
     await full.close();
+  });
+
+  test("a log that grew long is carried over beside the writer, begins anew, and nothing is lost of it", async () => {
+    const path = newPath();
+    const store = await createSqliteStore({ path });
+    const looker = new DatabaseSync(path);
+    const look = looker.prepare("PRAGMA wal_checkpoint(NOOP)");
+    const pages = () => Number(look.get()?.log);
+    let count = 0;
+    const append = () => {
+      count++;
+      return store.append(toUser("a", "b", { body: new Uint8Array(8_000) }));
+    };
+    while (pages() < maxLogPages / 2) await Promise.all(Array.from({ length: 100 }, append));
+    const most = pages();
+    expect(most).toBeLessThan(maxLogPages);
+    // From here on one at a time: what the writer is left with is carried over with the next commit.
+    await eventually(async () => {
+      await append();
+      return pages() < most;
+    });
+    looker.close();
+    await store.close();
+    const reopened = await createSqliteStore({ path });
+    const seqs = (await reopened.readTail(0, 1e6)).map(({ seq }) => seq);
+    expect(seqs).toEqual(Array.from({ length: count }, (_, n) => n + 1));
+    await reopened.close();
   });
 
   test("a worker that ended is started again by the next call", async () => {
