@@ -117,7 +117,15 @@ export class Log implements OwnLog {
 
   #remember(conversationId: string, key: number): number {
     if (this.#keys.size >= maxRemembered) this.#keys.clear();
-    this.#keys.set(conversationId, key);
+    this.#keys.set(detached(conversationId), key);
     return key;
   }
+}
+
+/**
+ * Returns the same string, in memory of its own. What was cut from the text of
+ * a whole batch would keep all of that for as long as it is remembered.
+ */
+function detached(text: string): string {
+  return Buffer.from(text, "utf16le").toString("utf16le");
 }
