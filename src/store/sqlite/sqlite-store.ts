@@ -106,6 +106,7 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
       close: () => (closed ??= close()),
     };
   } catch (error) {
+    await reader.stop();
     await writer.stop();
     lock.release();
     throw error;
