@@ -375,7 +375,15 @@ export const settings = {
     max: 7_200_000,
     unit: "ms",
     description:
-      "How long after the last answer the server asks again whether a connection lives. With `keepaliveTimeoutMs` and 2 seconds it makes the time until a pulled cable shows in presence: 14 seconds by default.",
+      "How long a client may be silent after it was sent something, before the server asks (HTTP/2 PING) whether it still lives. With `keepaliveTimeoutMs` and 2 seconds it makes the time until a client that hangs while it is written to shows in presence: 14 seconds by default.",
+  }),
+  keepaliveIdleTimeMs: integer({
+    default: 50_000,
+    min: 100,
+    max: 7_200_000,
+    unit: "ms",
+    description:
+      "How often the server asks clients to which it sends nothing. A pulled cable shows within 14 seconds whatever this is, as the operating system looks after idle connections; it is for clients that hang, and for proxies, many of which end a connection after 60 seconds of silence.",
   }),
   keepaliveTimeoutMs: integer({
     default: 4_000,

@@ -4,7 +4,7 @@ import { alternate, rowOf } from "../lib/pairs.ts";
 import { cpuUs, residentBytes } from "../lib/process-usage.ts";
 import type { Row } from "../lib/row.ts";
 import { type MeasuredServer, startFloor, startParlance } from "../lib/server.ts";
-import { median, round } from "../lib/statistics.ts";
+import { round } from "../lib/statistics.ts";
 import { Failure } from "../load/failure.ts";
 import { userIds } from "../load/groups.ts";
 import { closeSessions, openSessions } from "../load/open-sessions.ts";
@@ -15,8 +15,10 @@ const maxKb = 48;
 const maxCpuPercent = 1;
 /** Opened and closed before, so that code is compiled and pools are filled. */
 const warmUpSessions = 500;
-/** As often as the server asks each connection whether it lives. */
-const keepaliveSeconds = 8;
+/** As often as the server asks each connection whether it lives that has nothing to do. */
+const keepaliveSeconds = 50;
+/** Until every connection was asked after it was opened. */
+const settleSeconds = 15;
 
 /** What a session costs that is open and has nothing to do. */
 export const idle: Case = {
@@ -31,13 +33,13 @@ export const idle: Case = {
 };
 
 async function measure(context: Context, name: string, count: number): Promise<Row> {
-  const cpuPercents: number[] = [];
+  let cpuPercent = Number.NaN;
   const pairs = await alternate(
     context.pairs,
     async () => {
       const server = await startParlance(context);
       const { sessions, kb } = await openMany(context, server, count, tokenFor);
-      cpuPercents.push(await cpuPercentAtRest(context, server));
+      if (Number.isNaN(cpuPercent)) cpuPercent = await cpuPercentAtRest(context, server);
       closeSessions(sessions);
       await server.close();
       return { value: kb };
@@ -50,7 +52,6 @@ async function measure(context: Context, name: string, count: number): Promise<R
       return { value: kb };
     },
   );
-  const cpuPercent = median(cpuPercents);
   const row = rowOf(pairs, {
     name,
     unit: "KB/session",
@@ -79,8 +80,9 @@ async function openMany(
   return { sessions, kb: (residentBytes(pid) - beforeBytes) / count / 1024 };
 }
 
-/** Returns how much of one core a server uses while nothing happens. */
+/** Returns how much of one core a server uses while nothing happens, over a whole period of keepalive: once, as that is long. */
 async function cpuPercentAtRest({ quick }: Context, { pid, startProfile }: MeasuredServer): Promise<number> {
+  await delay(quick ? 0 : settleSeconds * 1000);
   await startProfile();
   const restMs = quick ? 200 : keepaliveSeconds * 1000;
   const beforeUs = cpuUs(pid);

@@ -5,18 +5,15 @@ import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { endIfFlooded } from "../rpc/connection-guard.ts";
-import { watchHttp2Session } from "./http2-keepalive.ts";
+import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
+import { closeWhenIdle } from "./idle-session.ts";
 import { speaksHttp2 } from "./preface.ts";
 import { cutSilentPeers } from "./tcp-table.ts";
 
 /** What keeps the HTTP port safe from careless and hostile peers. */
-export interface HttpServerLimits {
+export interface HttpServerLimits extends KeepaliveLimits {
   /** Calls at a time per HTTP/2 connection. */
   maxConcurrentStreams: number;
-  /** How often an HTTP/2 connection is pinged, in milliseconds. */
-  keepaliveTimeMs: number;
-  /** How long a ping may stay unanswered, in milliseconds. */
-  keepaliveTimeoutMs: number;
   /** How long an HTTP/2 connection may have no call, in milliseconds. */
   maxConnectionIdleMs: number;
   /** The most connections at a time; further ones are closed at once. */
@@ -47,8 +44,6 @@ const patienceMs = 10_000;
 /** How long a connection of HTTP/1.1 may lie idle between requests. */
 const idleMs = 30_000;
 const maxHeaderSize = 16_384;
-/** How long a connection may be silent before the system probes it; ten probes without an answer end it. */
-const probeAfterMs = 4_000;
 
 /**
  * Starts a server that speaks HTTP/1.1 and HTTP/2 on one port: by ALPN with
@@ -82,20 +77,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     session.once("close", () => sessions.delete(session));
     session.on("error", () => {});
     endIfFlooded(session);
+    closeWhenIdle(session, limits.maxConnectionIdleMs);
   });
+  const keepalive = startKeepalive(limits);
   const sockets = new Set<Socket>();
   serveBoth(server, tls === undefined ? "connection" : "secureConnection", (socket) => {
     // Sockets of a server for HTTP/1.1 stay open when the peer's side ends; a session of HTTP/2 would not notice.
     socket.allowHalfOpen = false;
-    http2.once("session", (session) => watchHttp2Session(session, socket, limits));
+    http2.once("session", (session) => keepalive.watch(session, socket));
     http2.emit("connection", socket);
   });
   server.maxConnections = limits.maxConnections;
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
-    // HTTP/1.1 has no ping. The system's own probes, one a second after this time, find a peer that is gone
-    // while nothing is under way to it.
-    socket.setKeepAlive(true, probeAfterMs);
+    probe(socket);
     socket.once("close", () => sockets.delete(socket));
   });
 
@@ -121,6 +116,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       const idle = setInterval(() => server.closeIdleConnections(), 50);
       await closed;
       stopCutting();
+      keepalive.stop();
       clearTimeout(cut);
       clearInterval(idle);
     },

@@ -16,6 +16,15 @@ const silentMs = 8_000;
  */
 export function cutSilentPeers(sockets: ReadonlySet<Socket>): () => void {
   let sendingAgainSinceMs = new Map<Socket, number>();
+  let bytesWritten = 0;
+
+  /** Whether anything may be under way. The table takes long to read where there are many connections. */
+  function mayBeSending(): boolean {
+    const before = bytesWritten;
+    bytesWritten = 0;
+    for (const socket of sockets) bytesWritten += socket.bytesWritten;
+    return bytesWritten !== before || sendingAgainSinceMs.size > 0;
+  }
 
   async function look(): Promise<void> {
     const tables = await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((path) => read(path)));
@@ -35,7 +44,7 @@ export function cutSilentPeers(sockets: ReadonlySet<Socket>): () => void {
 
   let looking = false;
   const timer = setInterval(() => {
-    if (looking || sockets.size === 0) return;
+    if (looking || !mayBeSending()) return;
     looking = true;
     look()
       .catch(() => {})

@@ -5,6 +5,8 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { Socket } from "node:net";
+import { type Keepalive, probe } from "./keepalive.ts";
 
 type StreamListener = (
   stream: ServerHttp2Stream,
@@ -14,10 +16,19 @@ type StreamListener = (
 ) => void;
 
 /** Does to the connections of a server of grpc-js what grpc-js leaves undone. Call it before the server listens. */
-export function guardConnections(server: Http2Server, maxConnections: number): void {
+export function guardConnections(server: Http2Server, maxConnections: number, keepalive: Keepalive): void {
   // Node closes further ones as soon as they come.
   server.maxConnections = maxConnections;
-  server.on("session", endIfFlooded);
+  server.on("connection", probe);
+  // Node makes the session of a socket within the event that brings it, after this listener.
+  let socket: Socket;
+  server.prependListener(isSecure(server) ? "secureConnection" : "connection", (next: Socket) => {
+    socket = next;
+  });
+  server.on("session", (session) => {
+    endIfFlooded(session);
+    keepalive.watch(session, socket);
+  });
   const own = server.listeners("stream") as StreamListener[];
   server.removeAllListeners("stream");
   server.on("stream", ((stream, headers, flags, rawHeaders) => {
@@ -28,6 +39,10 @@ export function guardConnections(server: Http2Server, maxConnections: number): v
     restoreAuthorizations(headers, rawHeaders);
     for (const listener of own) listener.call(server, stream, headers, flags, rawHeaders);
   }) satisfies StreamListener);
+}
+
+function isSecure(server: Http2Server): boolean {
+  return server.listenerCount("secureConnection") > 0;
 }
 
 /** Answers as HTTP does (RFC 9110 section 15.5.6), whatever body may still come. */

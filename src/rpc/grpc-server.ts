@@ -6,6 +6,7 @@ import { guardConnections } from "./connection-guard.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
 import { createHealth } from "./health.ts";
 import { preparingServers } from "./http2-servers.ts";
+import { type KeepaliveLimits, startKeepalive } from "./keepalive.ts";
 import { createReflection } from "./reflection.ts";
 import type { MountableService } from "./services.ts";
 
@@ -19,7 +20,7 @@ export interface GrpcServerOptions {
   reflection: boolean;
   services: readonly MountableService[];
   handles: CallHandles;
-  limits: GrpcServerSettings;
+  limits: GrpcServerSettings & KeepaliveLimits;
 }
 
 /** A gRPC server that accepts calls. */
@@ -31,10 +32,16 @@ export interface GrpcServer {
   close: (graceMs: number) => Promise<void>;
 }
 
+/** What grpc-js takes for no pings: a timer of its own for each connection, and a ping however lively the peer is. */
+const noKeepaliveMs = 2 ** 31 - 1;
+
 /** Starts a server with the services, health and, if wanted, reflection. It is NOT_SERVING until told otherwise. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { host, tls, services, handles, limits } = options;
-  const server = createServer({ ...grpcServerOptions(limits), interceptors: [handles.interceptor] });
+  const server = createServer({
+    ...grpcServerOptions({ ...limits, keepaliveTimeMs: noKeepaliveMs }),
+    interceptors: [handles.interceptor],
+  });
   for (const service of services) service.mount(server);
   const health = createHealth(services.map(({ name }) => name));
   server.add(health.definition, health.implementation);
@@ -48,10 +55,14 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
     : ServerCredentials.createInsecure();
   const address = `${host.includes(":") ? `[${host}]` : host}:${options.port}`;
+  const keepalive = startKeepalive(limits);
   const port = await preparingServers(
-    (http2Server) => guardConnections(http2Server, limits.maxConnections ?? 50_000),
+    (http2Server) => guardConnections(http2Server, limits.maxConnections ?? 50_000, keepalive),
     () => server.listen(address, credentials),
-  );
+  ).catch((error: unknown) => {
+    keepalive.stop();
+    throw error;
+  });
 
   return {
     port,
@@ -59,6 +70,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     async close(graceMs) {
       health.endWatches();
       await shutDownWithin(server, graceMs);
+      keepalive.stop();
     },
   };
 }

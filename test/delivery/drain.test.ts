@@ -185,7 +185,14 @@ test("a peer that does not read holds a stopping server up for no longer than th
 
 test("a server does not wait for those who watch its health", async () => {
   // Without pings, which would break a connection that is about to close.
-  const server = await serve(["--drain-grace-ms", "60000", "--keepalive-time-ms", "600000"]);
+  const server = await serve([
+    "--drain-grace-ms",
+    "60000",
+    "--keepalive-time-ms",
+    "600000",
+    "--keepalive-idle-time-ms",
+    "600000",
+  ]);
   const health = watchHealth(open(server));
   await eventually(() => health.length === 1);
   server.signal("SIGTERM");

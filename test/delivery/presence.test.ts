@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { ReceiptKind } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
+import { mintToken } from "../../src/auth/mint.ts";
+import { createHost, missingNetwork } from "../faults/disturb/network.ts";
 import { failureIn } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { exitOf } from "../support/serve-child.ts";
@@ -12,7 +15,11 @@ import type { TestStream } from "../support/test-stream.ts";
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer({ keepaliveTimeMs: 1_000, keepaliveTimeoutMs: 1_000 });
+  server = await startTestServer({
+    keepaliveTimeMs: 1_000,
+    keepaliveIdleTimeMs: 1_000,
+    keepaliveTimeoutMs: 1_000,
+  });
 });
 afterAll(() => server.close());
 
@@ -44,9 +51,15 @@ async function watch(userId: string, userIds: string[]): Promise<TestStream> {
 }
 
 /** Starts a client process that keeps a stream open. */
-async function startClient(userId: string, address = server.address): Promise<ChildProcess> {
+async function startClient(
+  userId: string,
+  address = server.address,
+  { wrapper = [] as readonly string[], token = "" } = {},
+): Promise<ChildProcess> {
   const path = fileURLToPath(new URL("presence-client.ts", import.meta.url));
-  const child = spawn(process.execPath, [path, address, userId], {
+  const args = [path, address, userId, ...(token === "" ? [] : [token])];
+  const [command = "", ...rest] = [...wrapper, process.execPath, ...args];
+  const child = spawn(command, rest, {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_OPTIONS: "" },
   });
@@ -176,7 +189,7 @@ test("a client process that is killed is soon offline", async () => {
 });
 
 test("a client that is held up for three seconds stays online", async () => {
-  const patient = await startTestServer({ keepaliveTimeMs: 500 });
+  const patient = await startTestServer({ keepaliveTimeMs: 500, keepaliveIdleTimeMs: 500 });
   onTestFinished(() => patient.close());
   const client = await startClient("busy", patient.address);
   const watching = (await patient.login("busy-watcher")).stream();
@@ -205,6 +218,37 @@ test("a client process that is frozen is offline once it does not answer the ser
   child.kill("SIGSTOP");
   await hears(watcher, "frozen", [false, true, false]);
 });
+
+test("a client to which nothing is sent is offline within 15 seconds after its cable is pulled", async ({
+  skip,
+}) => {
+  const missing = missingNetwork();
+  skip(missing !== undefined, missing);
+  const jwtSecret = "a secret for hosts that are reached by others";
+  const host = createHost("presence");
+  onTestFinished(() => host.close());
+  // Without pings, so that the system's probes alone find it.
+  const reachable = await startTestServer({
+    host: host.hostAddress,
+    auth: "jwt",
+    jwtSecret,
+    keepaliveTimeMs: 600_000,
+    keepaliveIdleTimeMs: 600_000,
+  });
+  onTestFinished(() => reachable.close());
+  const tokenOf = (userId: string) => mintToken({ secret: jwtSecret, userId, ttlSeconds: 600 });
+  const watching = reachable.as({ authorization: `Bearer ${await tokenOf("cable-watcher")}` }).stream();
+  onTestFinished(() => watching.cancel());
+  await watching.open();
+  watching.send({ case: "watchPresence", value: { userIds: ["cable"] } }, "watch");
+  await watching.next("done");
+  await startClient("cable", reachable.address, { wrapper: host.wrapper, token: await tokenOf("cable") });
+  await hears(watching, "cable", [false, true]);
+  // Until nothing is under way.
+  await delay(500);
+  host.pullCable();
+  await eventually(() => told(watching, "cable").at(-1) === false, 30_000);
+}, 60_000);
 
 test("typing reaches the peer on all devices, and never the one who types", async () => {
   const { stream: alice } = await come("t-alice", "phone");

@@ -117,7 +117,7 @@ describe("the compose files", () => {
 });
 
 describe("the proxies", () => {
-  const { sessionMaxAgeMs, maxConnectionAgeMs, pingIntervalMs, keepaliveTimeMs, maxConnectionIdleMs } =
+  const { sessionMaxAgeMs, maxConnectionAgeMs, pingIntervalMs, keepaliveIdleTimeMs, maxConnectionIdleMs } =
     settings;
   const nginx = read("deploy/nginx/parlance.conf");
   const envoy = read("deploy/envoy/envoy.yaml");
@@ -128,7 +128,7 @@ describe("the proxies", () => {
 
   test("wait longer than clients and nodes are silent", () => {
     expect(ms(nginx, /client_body_timeout (\d+)(s|m);/)).toBeGreaterThan(2 * pingIntervalMs.default);
-    expect(ms(nginx, /grpc_read_timeout (\d+)(s|m);/)).toBeGreaterThan(2 * keepaliveTimeMs.default);
+    expect(ms(nginx, /grpc_read_timeout (\d+)(s|m);/)).toBeGreaterThan(2 * keepaliveIdleTimeMs.default);
     expect(ms(nginx, /proxy_read_timeout (\d+)(s|m);/)).toBeGreaterThan(sessionMaxAgeMs.default);
   });
 

@@ -69,7 +69,10 @@ describe("behind nginx", () => {
 
   test("a silent stream outlasts nginx's read timeout, because the server pings", async ({ skip }) => {
     skip(nginxMissing !== undefined, nginxMissing);
-    const nginx = await startBehindNginx({ keepaliveTimeMs: timeoutMs / 5 }, { grpc_read_timeout: timeout });
+    const nginx = await startBehindNginx(
+      { keepaliveIdleTimeMs: timeoutMs / 5 },
+      { grpc_read_timeout: timeout },
+    );
     const alice = await logIn(nginx, "alice");
     const stream = alice.stream();
     await stream.open();
@@ -86,7 +89,10 @@ describe("behind nginx", () => {
 
   test("a silent stream would be cut if the server did not ping", async ({ skip }) => {
     skip(nginxMissing !== undefined, nginxMissing);
-    const nginx = await startBehindNginx({ keepaliveTimeMs: 600_000 }, { grpc_read_timeout: timeout });
+    const nginx = await startBehindNginx(
+      { keepaliveTimeMs: 600_000, keepaliveIdleTimeMs: 600_000 },
+      { grpc_read_timeout: timeout },
+    );
     const alice = await logIn(nginx, "alice");
     const stream = alice.stream();
     await stream.open();

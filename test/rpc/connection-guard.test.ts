@@ -8,6 +8,7 @@ import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { guardConnections } from "../../src/rpc/connection-guard.ts";
 import { toDefinition } from "../../src/rpc/definition.ts";
 import { preparingServers } from "../../src/rpc/http2-servers.ts";
+import { startKeepalive } from "../../src/rpc/keepalive.ts";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -28,11 +29,19 @@ async function start({ maxConnections = 100, certificate = undefined as Certific
   const credentials = certificate
     ? ServerCredentials.createSsl(null, [{ cert_chain: certificate.cert, private_key: certificate.key }])
     : ServerCredentials.createInsecure();
+  const keepalive = startKeepalive({
+    keepaliveTimeMs: 60_000,
+    keepaliveIdleTimeMs: 60_000,
+    keepaliveTimeoutMs: 60_000,
+  });
   const port = await preparingServers(
-    (http2Server) => guardConnections(http2Server, maxConnections),
+    (http2Server) => guardConnections(http2Server, maxConnections, keepalive),
     () => server.listen("localhost:0", credentials),
   );
-  onTestFinished(() => server.forceShutdown());
+  onTestFinished(() => {
+    keepalive.stop();
+    server.forceShutdown();
+  });
   return port;
 }
 

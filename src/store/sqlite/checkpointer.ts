@@ -33,11 +33,16 @@ const maxPasses = 4;
 const port = parentPort as MessagePort;
 const { file, ...data } = workerData as CheckpointerData;
 let database: DatabaseSync | undefined;
+/** Of the log as it was found nothing is known. */
+let commitsSeen: number | undefined;
 
 const timer = setInterval(() => {
+  const commits = Atomics.load(data.commits, 0);
+  if (commits === commitsSeen) return;
   try {
     database ??= openForCheckpoints(data);
     carryOver(database);
+    commitsSeen = commits;
   } catch {
     // The log has everything still, and the writer finds out for itself what is wrong with the disk.
     database?.close();

@@ -37,7 +37,8 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
   const workerData: WorkerData = {
     path,
     maxFileBytes: options.maxFileBytes ?? Number.MAX_SAFE_INTEGER,
-    checkpointDue: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+    checkpointDue: sharedNumber(),
+    commits: sharedNumber(),
   };
   const onCrash = (worker: string) => (error: unknown) =>
     options.logger?.error({ err: error, path, worker }, "a worker of the store ended");
@@ -218,4 +219,8 @@ function startCheckpointer(workerData: WorkerData, onCrash: (error: unknown) => 
 
 function workerUrl(name: string): URL {
   return new URL(import.meta.url.endsWith(".ts") ? `./${name}.ts` : `./${name}.js`, import.meta.url);
+}
+
+function sharedNumber(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 }

@@ -31,7 +31,7 @@ function open(data: WorkerData, again: boolean): Engine {
   }
 }
 
-function createEngine(database: DatabaseSync, { checkpointDue }: WorkerData): Engine {
+function createEngine(database: DatabaseSync, { checkpointDue, commits }: WorkerData): Engine {
   const log = new Log(database);
   const tables = new SqliteGroupTables(database);
   const methods: Record<string, (...args: never[]) => unknown> = {
@@ -53,7 +53,10 @@ function createEngine(database: DatabaseSync, { checkpointDue }: WorkerData): En
       begin.run();
       log.refresh();
     },
-    commit: () => void commit.run(),
+    commit() {
+      commit.run();
+      Atomics.add(commits, 0, 1);
+    },
     rollback() {
       log.forget();
       try {

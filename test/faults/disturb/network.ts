@@ -28,6 +28,9 @@ export function missingNetwork(feature: "host" | "nft" = "host"): string | undef
   return missingRoot() ?? missingCommand("ip") ?? (feature === "nft" ? missingCommand("nft") : undefined);
 }
 
+/** The address of no network card. */
+const nobody = "02:00:00:00:00:01";
+
 let hosts = 0;
 
 /** Makes a host. It is also taken away when this process exits. */
@@ -84,9 +87,16 @@ export function createHost(name: string): Host {
       child.once("exit", () => children.delete(child));
       return child;
     },
-    // The far end goes down, so that ours loses its carrier and keeps its route.
-    pullCable: () => inside("ip", "link", "set", theirs, "down"),
-    plugCable: () => inside("ip", "link", "set", theirs, "up"),
+    // Somewhere between two switches: to each end the other's card is one that nobody has. An end that is down would
+    // know at once, and TCP does not count probes that did not leave.
+    pullCable() {
+      run("ip", "neighbor", "replace", address, "lladdr", nobody, "dev", ours, "nud", "permanent");
+      inside("ip", "neighbor", "replace", hostAddress, "lladdr", nobody, "dev", theirs, "nud", "permanent");
+    },
+    plugCable() {
+      run("ip", "neighbor", "delete", address, "dev", ours);
+      inside("ip", "neighbor", "delete", hostAddress, "dev", theirs);
+    },
     loss(percent) {
       inside("nft", lossRules(percent));
     },

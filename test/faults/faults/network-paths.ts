@@ -32,7 +32,7 @@ export const nginxInFront: Fault = {
     const violations: Violation[] = [];
     const idleMs = context.scale(5_000, 75_000);
     // Once with the server's own questions whether the connection lives, once without.
-    const args = ["--keepalive-time-ms", "7200000"];
+    const args = ["--keepalive-time-ms", "7200000", "--keepalive-idle-time-ms", "7200000"];
     const [asking, silent] = await Promise.all([
       idleBehindNginx(context, {}, idleMs),
       idleBehindNginx(context, { args }, idleMs),

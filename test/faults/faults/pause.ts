@@ -171,7 +171,7 @@ export const blockEventLoop: Fault = {
     // Asked for often, so that each block of the loop meets pings under way.
     const server = await context.serve({
       failPoints: spins.join(";"),
-      args: ["--keepalive-time-ms", "200"],
+      args: ["--keepalive-time-ms", "200", "--keepalive-idle-time-ms", "200"],
     });
     const startMs = performance.now();
     const storm = await context.storm({ address: server.address });
