@@ -1,5 +1,6 @@
 import cluster from "node:cluster";
 import { resolve } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { defineCommand } from "citty";
 import { type Config, loadConfig } from "../config.ts";
@@ -30,6 +31,14 @@ export const serveCommand = defineCommand({
   },
 });
 
+/**
+ * Keeps V8 from putting what a message needs among the old objects at once,
+ * because such objects lived long while the server was overloaded. There they
+ * would keep every later message from the quick collections, until the next
+ * full one.
+ */
+const noPretenuring = "--no-allocation-site-pretenuring";
+
 function serveAsWorker(config: Config, stop: AbortSignal, onServing: (place: WorkerPlace) => void) {
   return serve(config, createLogger(config).child({ worker: config.node }), stop, onServing);
 }
@@ -46,6 +55,7 @@ async function serve(
   stop: AbortSignal,
   onServing: (server: WorkerPlace) => void,
 ): Promise<void> {
+  setFlagsFromString(noPretenuring);
   const server = await start(config, log, stop);
   if (server === undefined) return;
   logStatusOnSignal(server, log);
