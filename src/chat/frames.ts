@@ -15,9 +15,10 @@ export function encodeEvent(event: EventInit, requestId = ""): Uint8Array {
   return toBinary(StreamResponseSchema, create(StreamResponseSchema, { events: [{ requestId, event }] }));
 }
 
-/** Tags of `StreamResponse.events`, `ServerEvent` and `SendResult`. */
+/** Tags of `StreamResponse.events`, `SendDirectResponse.result`, `ServerEvent` and `SendResult`. */
 const tag = {
   events: tagOf.bytes(1),
+  result: tagOf.bytes(1),
   requestId: tagOf.bytes(1),
   sent: tagOf.bytes(6),
   messageId: tagOf.bytes(1),
@@ -31,11 +32,24 @@ const tag = {
 
 /** Encodes the reply to a send on a stream: the one made as often as messages are sent. */
 export function encodeSent(sent: Sent, requestId: string, writer: WireWriter): Uint8Array {
-  const { seq, position, acceptTimeMs, duplicate } = sent.appended;
   writer.begin();
   const inEvents = writer.open(tag.events);
   if (requestId !== "") writer.string(tag.requestId, requestId);
-  const inSent = writer.open(tag.sent);
+  writeResult(tag.sent, sent, writer);
+  writer.close(inEvents);
+  return writer.finish();
+}
+
+/** Encodes the response to a unary send, `SendDirectResponse` and `SendGroupResponse` alike. */
+export function encodeSendResponse(sent: Sent, writer: WireWriter): Uint8Array {
+  writer.begin();
+  writeResult(tag.result, sent, writer);
+  return writer.finish();
+}
+
+function writeResult(resultTag: number, sent: Sent, writer: WireWriter): void {
+  const { seq, position, acceptTimeMs, duplicate } = sent.appended;
+  const inResult = writer.open(resultTag);
   writer.string(tag.messageId, sent.messageId);
   writer.string(tag.conversationId, sent.conversationId);
   writer.varint(tag.seq, seq);
@@ -43,9 +57,7 @@ export function encodeSent(sent: Sent, requestId: string, writer: WireWriter): U
   writer.timestamp(tag.acceptTime, acceptTimeMs);
   if (sent.clientMessageId !== "") writer.string(tag.clientMessageId, sent.clientMessageId);
   if (duplicate) writer.varint(tag.duplicate, 1);
-  writer.close(inSent);
-  writer.close(inEvents);
-  return writer.finish();
+  writer.close(inResult);
 }
 
 /** Makes a cursor. */

@@ -6,6 +6,7 @@ import type { TLSSocket } from "node:tls";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { endIfFlooded } from "../rpc/connection-guard.ts";
 import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
+import { useIdTable } from "../rpc/stream-table.ts";
 import { closeWhenIdle } from "./idle-session.ts";
 import { speaksHttp2 } from "./preface.ts";
 import { cutSilentPeers } from "./tcp-table.ts";
@@ -76,6 +77,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
     session.on("error", () => {});
+    useIdTable(session);
     endIfFlooded(session);
     closeWhenIdle(session, limits.maxConnectionIdleMs);
   });

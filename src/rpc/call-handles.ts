@@ -12,6 +12,7 @@ import { ChatError, ErrorReason } from "../errors.ts";
 import { createDeadlines, deadlineExceeded } from "./deadlines.ts";
 import { statusDetailsKey } from "./error-details.ts";
 import { toStatus } from "./errors.ts";
+import { IdTable } from "./id-table.ts";
 
 type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
 type CallStatus = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
@@ -90,7 +91,7 @@ export function createCallHandles({
   maxUnaryDeadlineMs = 10_000,
   endGraceMs = 1_000,
 }: CallHandlesOptions = {}): CallHandles {
-  const calls = new Map<string, HandledCall>();
+  const calls = new IdTable<HandledCall>();
   const prefixed = createPrefixer();
   const deadlines = createDeadlines(maxUnaryDeadlineMs, (call: HandledCall) => call.end(deadlineExceeded));
   let lastId = 0;
@@ -98,18 +99,19 @@ export function createCallHandles({
   return {
     interceptor({ path, requestStream, responseStream }, base) {
       const onClosed = () => {
-        calls.delete(call.id);
+        calls.delete(id);
         deadlines.delete(call);
       };
-      const call = new HandledCall(base, { id: String(++lastId), path, endGraceMs, prefixed, onClosed });
-      calls.set(call.id, call);
+      const id = ++lastId;
+      const call = new HandledCall(base, { id: String(id), path, endGraceMs, prefixed, onClosed });
+      calls.set(id, call);
       if (!requestStream && !responseStream) deadlines.add(call);
       return call;
     },
     get size() {
       return calls.size;
     },
-    get: (id) => calls.get(id),
+    get: (id) => calls.get(Number(id)),
   };
 }
 

@@ -64,10 +64,13 @@ export class Call {
   }
 }
 
+/** What a method answers: a message, or one that is encoded already. */
+type Response<Method extends DescMethod> = MessageInitShape<Method["output"]> | Uint8Array;
+
 /** Wraps a handler that needs to know its caller: authentication, validation, errors and the log. */
 export function unaryCall<Method extends DescMethod>(
   method: Method,
-  handler: Handler<Method["input"], Method["output"]>,
+  handler: (...args: Parameters<Handler<Method["input"], Method["output"]>>) => Promise<Response<Method>>,
   parts: CallParts,
 ) {
   return wrapped(method, parts, async (request, context, call) => {
@@ -101,7 +104,7 @@ function wrapped<Method extends DescMethod>(
     request: MessageShape<Method["input"]>,
     context: CallContext,
     call: Call,
-  ) => Promise<MessageInitShape<Method["output"]>>,
+  ) => Promise<Response<Method>>,
 ) {
   const path = pathOf(method);
   return async (request: MessageShape<Method["input"]>, context: CallContext) => {

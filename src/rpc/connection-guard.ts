@@ -7,6 +7,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import { type Keepalive, probe } from "./keepalive.ts";
+import { useIdTable } from "./stream-table.ts";
 
 type StreamListener = (
   stream: ServerHttp2Stream,
@@ -26,6 +27,7 @@ export function guardConnections(server: Http2Server, maxConnections: number, ke
     socket = next;
   });
   server.on("session", (session) => {
+    useIdTable(session);
     endIfFlooded(session);
     keepalive.watch(session, socket);
   });

@@ -1,5 +1,6 @@
 import { ChatError, ErrorReason } from "../errors.ts";
 import { toStatus } from "./errors.ts";
+import { IdTable } from "./id-table.ts";
 
 /** How a call ends that took longer than its client or the server allows. */
 export const deadlineExceeded = toStatus(
@@ -14,11 +15,14 @@ export interface Deadlines<Call> {
 }
 
 /**
- * Lets every call take equally long. They are due in the order in which they
- * came, so one timer for the oldest does for all.
+ * Lets every call take equally long. Their ids are numbers that rise: they are
+ * due in the order in which they came, so one timer for the oldest does for all.
  */
-export function createDeadlines<Call>(deadlineMs: number, expire: (call: Call) => void): Deadlines<Call> {
-  const dueMs = new Map<Call, number>();
+export function createDeadlines<Call extends { readonly id: string }>(
+  deadlineMs: number,
+  expire: (call: Call) => void,
+): Deadlines<Call> {
+  const calls = new IdTable<{ call: Call; dueMs: number }>();
   let timer: NodeJS.Timeout | undefined;
 
   function arm(delayMs: number): void {
@@ -28,23 +32,24 @@ export function createDeadlines<Call>(deadlineMs: number, expire: (call: Call) =
   function check(): void {
     timer = undefined;
     const nowMs = performance.now();
-    for (const [call, due] of dueMs) {
-      if (due > nowMs) {
-        arm(due - nowMs);
+    calls.forEach(({ call, dueMs }, id) => {
+      if (timer !== undefined) return;
+      if (dueMs > nowMs) {
+        arm(dueMs - nowMs);
         return;
       }
-      dueMs.delete(call);
+      calls.delete(id);
       expire(call);
-    }
+    });
   }
 
   return {
     add(call) {
-      dueMs.set(call, performance.now() + deadlineMs);
+      calls.set(Number(call.id), { call, dueMs: performance.now() + deadlineMs });
       if (timer === undefined) arm(deadlineMs);
     },
     delete(call) {
-      dueMs.delete(call);
+      calls.delete(Number(call.id));
     },
   };
 }

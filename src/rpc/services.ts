@@ -6,7 +6,9 @@ import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import type { Chat } from "../chat/chat.ts";
+import { encodeSendResponse } from "../chat/frames.ts";
 import type { Logger } from "../chat/logger.ts";
+import { WireWriter } from "../chat/wire-writer.ts";
 import type { CallHandles } from "./call-handles.ts";
 import { type CallParts, openCall, unaryCall } from "./calls.ts";
 import { toDefinition } from "./definition.ts";
@@ -52,6 +54,7 @@ export function createServices(parts: ServiceParts): MountableService[] {
   return [
     mountable(ChatService, {
       ...unaryCalls(ChatService, handlers.chat, calls),
+      ...encodedSends(chat.sends, calls),
       login: openCall(ChatService.method.login, (request) => chat.logins.login(request), calls),
       stream: streamCall(parts),
       listen: listenCall(parts),
@@ -61,6 +64,24 @@ export function createServices(parts: ServiceParts): MountableService[] {
     mountable(MessageService, unaryCalls(MessageService, handlers.messages, calls)),
     mountable(PresenceService, unaryCalls(PresenceService, handlers.presence, calls)),
   ];
+}
+
+/** The sends, which answer with what is encoded already: a call of them is not to cost what the library's way does. */
+function encodedSends(sends: Chat["sends"], calls: CallParts): Record<string, unknown> {
+  const writer = new WireWriter();
+  const { sendDirect, sendGroup } = ChatService.method;
+  return {
+    sendDirect: unaryCall(
+      sendDirect,
+      async (request, caller) => encodeSendResponse(await sends.sendDirect(request, caller), writer),
+      calls,
+    ),
+    sendGroup: unaryCall(
+      sendGroup,
+      async (request, caller) => encodeSendResponse(await sends.sendGroup(request, caller), writer),
+      calls,
+    ),
+  };
 }
 
 function unaryCalls<Service extends DescService>(

@@ -2,10 +2,14 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import {
+  SendDirectResponseSchema,
+  SendGroupResponseSchema,
+  StreamResponseSchema,
+} from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ContentSchema } from "../../gen/parlance/chat/v1/content_pb.js";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { encodeSent } from "../../src/chat/frames.ts";
+import { encodeSendResponse, encodeSent } from "../../src/chat/frames.ts";
 import { encodeDraft } from "../../src/chat/messages-codec.ts";
 import { sendResultOf } from "../../src/chat/sends.ts";
 import { WireWriter } from "../../src/chat/wire-writer.ts";
@@ -74,6 +78,10 @@ test("the reply to a send is, byte for byte, what the library would have written
           create(StreamResponseSchema, { events: [{ requestId, event }] }),
         );
         expect(Buffer.from(encodeSent(sent, requestId, writer)).equals(expected)).toBe(true);
+        for (const schema of [SendDirectResponseSchema, SendGroupResponseSchema]) {
+          const response = toBinary(schema, create(schema, { result: event.value }));
+          expect(Buffer.from(encodeSendResponse(sent, writer)).equals(response)).toBe(true);
+        }
         expect(timestampFromMs(sent.appended.acceptTimeMs)).toEqual(event.value.acceptTime);
       },
     ),

@@ -4,6 +4,7 @@ import { Metadata } from "nice-grpc";
 import type { Status as RpcStatus } from "../../../gen/google/rpc/status_pb.js";
 import { type CallHandle, type CallHandles, callIdKey } from "../call-handles.ts";
 import { createDeadlines, deadlineExceeded } from "../deadlines.ts";
+import { IdTable } from "../id-table.ts";
 
 /** A request of either version of HTTP; node:http2 makes its own to look like those of node:http. */
 export type HttpRequest = IncomingMessage & { readonly stream?: ServerHttp2Stream };
@@ -21,17 +22,18 @@ export interface HttpCalls extends Pick<CallHandles, "get" | "size"> {
 
 /** @param maxUnaryDeadlineMs the longest a call may take, in milliseconds, streams apart */
 export function createHttpCalls(maxUnaryDeadlineMs: number): HttpCalls {
-  const calls = new Map<string, HttpCall>();
+  const calls = new IdTable<HttpCall>();
   const deadlines = createDeadlines(maxUnaryDeadlineMs, (call: HttpCall) => call.end(deadlineExceeded));
   let lastId = 0;
 
   return {
     open(path, request, response) {
-      const call = new HttpCall(String(++lastId), path, request, response, () => deadlines.delete(call));
-      calls.set(call.id, call);
+      const id = ++lastId;
+      const call = new HttpCall(String(id), path, request, response, () => deadlines.delete(call));
+      calls.set(id, call);
       deadlines.add(call);
       response.once("close", () => {
-        calls.delete(call.id);
+        calls.delete(id);
         call.close();
       });
       return call;
@@ -39,7 +41,7 @@ export function createHttpCalls(maxUnaryDeadlineMs: number): HttpCalls {
     get size() {
       return calls.size;
     },
-    get: (id) => calls.get(id),
+    get: (id) => calls.get(Number(id)),
   };
 }
 
