@@ -17,13 +17,19 @@ const silentMs = 8_000;
 export function cutSilentPeers(sockets: ReadonlySet<Socket>): () => void {
   let sendingAgainSinceMs = new Map<Socket, number>();
   let bytesWritten = 0;
+  let writtenMs = performance.now();
 
-  /** Whether anything may be under way. The table takes long to read where there are many connections. */
-  function mayBeSending(): boolean {
+  /**
+   * Whether a connection may be sending again, which begins some time after it
+   * was written to. The table takes long to read where there are many.
+   */
+  function mayBeSendingAgain(): boolean {
     const before = bytesWritten;
     bytesWritten = 0;
     for (const socket of sockets) bytesWritten += socket.bytesWritten;
-    return bytesWritten !== before || sendingAgainSinceMs.size > 0;
+    const nowMs = performance.now();
+    if (bytesWritten !== before) writtenMs = nowMs;
+    return sockets.size > 0 && (nowMs - writtenMs < silentMs || sendingAgainSinceMs.size > 0);
   }
 
   async function look(): Promise<void> {
@@ -44,7 +50,7 @@ export function cutSilentPeers(sockets: ReadonlySet<Socket>): () => void {
 
   let looking = false;
   const timer = setInterval(() => {
-    if (looking || !mayBeSending()) return;
+    if (looking || !mayBeSendingAgain()) return;
     looking = true;
     look()
       .catch(() => {})

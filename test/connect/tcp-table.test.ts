@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, connect as dial, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { connectionsSendingAgain, keyOf } from "../../src/http/tcp-table.ts";
+import { connectionsSendingAgain, cutSilentPeers, keyOf } from "../../src/http/tcp-table.ts";
+import { createHost, missingNetwork } from "../faults/disturb/network.ts";
 
 const head =
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
@@ -43,3 +45,28 @@ test.runIf(process.platform === "linux").each(["127.0.0.1", "::1"])(
     expect(table).toContain(`:${keyOf(socket)} 01 `);
   },
 );
+
+test("a peer that is gone is cut off although it was written to but once, just before a look", async ({
+  skip,
+}) => {
+  const missing = missingNetwork();
+  skip(missing !== undefined, missing);
+  const host = createHost("table");
+  onTestFinished(() => host.close());
+  const server = createServer().listen(0, host.hostAddress);
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const script = `require("node:net").connect(${port}, "${host.hostAddress}").resume()`;
+  host.run(process.execPath, ["-e", script], { stdio: "ignore" });
+  const [socket] = (await once(server, "connection")) as [Socket];
+  socket.on("error", () => {});
+  onTestFinished(() => void socket.destroy());
+  host.pullCable();
+  const stop = cutSilentPeers(new Set([socket]));
+  onTestFinished(stop);
+  // The looks are two seconds apart, and TCP sends again after a fifth of one.
+  await delay(1_900);
+  socket.write("once");
+  await once(socket, "close");
+}, 30_000);
