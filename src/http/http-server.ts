@@ -4,9 +4,8 @@ import { createServer as createHttps } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
-import { endIfFlooded } from "../rpc/connection-guard.ts";
+import { guardSession } from "../rpc/connection-guard.ts";
 import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
-import { useIdTable } from "../rpc/stream-table.ts";
 import { closeWhenIdle } from "./idle-session.ts";
 import { speaksHttp2 } from "./preface.ts";
 import { cutSilentPeers } from "./tcp-table.ts";
@@ -77,8 +76,6 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
     session.on("error", () => {});
-    useIdTable(session);
-    endIfFlooded(session);
     closeWhenIdle(session, limits.maxConnectionIdleMs);
   });
   const keepalive = startKeepalive(limits);
@@ -86,7 +83,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   serveBoth(server, tls === undefined ? "connection" : "secureConnection", (socket) => {
     // Sockets of a server for HTTP/1.1 stay open when the peer's side ends; a session of HTTP/2 would not notice.
     socket.allowHalfOpen = false;
-    http2.once("session", (session) => keepalive.watch(session, socket));
+    http2.once("session", (session) => guardSession(session, socket, keepalive));
     http2.emit("connection", socket);
   });
   server.maxConnections = limits.maxConnections;

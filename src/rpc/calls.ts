@@ -65,12 +65,12 @@ export class Call {
 }
 
 /** What a method answers: a message, or one that is encoded already. */
-type Response<Method extends DescMethod> = MessageInitShape<Method["output"]> | Uint8Array;
+type Answer<Method extends DescMethod> = MessageInitShape<Method["output"]> | Uint8Array;
 
 /** Wraps a handler that needs to know its caller: authentication, validation, errors and the log. */
 export function unaryCall<Method extends DescMethod>(
   method: Method,
-  handler: (...args: Parameters<Handler<Method["input"], Method["output"]>>) => Promise<Response<Method>>,
+  handler: (...args: Parameters<Handler<Method["input"], Method["output"]>>) => Promise<Answer<Method>>,
   parts: CallParts,
 ) {
   return wrapped(method, parts, async (request, context, call) => {
@@ -100,11 +100,7 @@ export function openCall<Method extends DescMethod>(
 function wrapped<Method extends DescMethod>(
   method: Method,
   { log }: Pick<CallParts, "log">,
-  run: (
-    request: MessageShape<Method["input"]>,
-    context: CallContext,
-    call: Call,
-  ) => Promise<Response<Method>>,
+  run: (request: MessageShape<Method["input"]>, context: CallContext, call: Call) => Promise<Answer<Method>>,
 ) {
   const path = pathOf(method);
   return async (request: MessageShape<Method["input"]>, context: CallContext) => {

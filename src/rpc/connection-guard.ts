@@ -7,7 +7,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import { type Keepalive, probe } from "./keepalive.ts";
-import { useIdTable } from "./stream-table.ts";
+import { tableStreams } from "./stream-table.ts";
 
 type StreamListener = (
   stream: ServerHttp2Stream,
@@ -26,11 +26,7 @@ export function guardConnections(server: Http2Server, maxConnections: number, ke
   server.prependListener(isSecure(server) ? "secureConnection" : "connection", (next: Socket) => {
     socket = next;
   });
-  server.on("session", (session) => {
-    useIdTable(session);
-    endIfFlooded(session);
-    keepalive.watch(session, socket);
-  });
+  server.on("session", (session) => guardSession(session, socket, keepalive));
   const own = server.listeners("stream") as StreamListener[];
   server.removeAllListeners("stream");
   server.on("stream", ((stream, headers, flags, rawHeaders) => {
@@ -41,6 +37,13 @@ export function guardConnections(server: Http2Server, maxConnections: number, ke
     restoreAuthorizations(headers, rawHeaders);
     for (const listener of own) listener.call(server, stream, headers, flags, rawHeaders);
   }) satisfies StreamListener);
+}
+
+/** Does to a connection of HTTP/2 what Node leaves undone. Within the event that brings it. */
+export function guardSession(session: ServerHttp2Session, socket: Socket, keepalive: Keepalive): void {
+  tableStreams(session);
+  endIfFlooded(session);
+  keepalive.watch(session, socket);
 }
 
 function isSecure(server: Http2Server): boolean {
@@ -78,7 +81,7 @@ const bytesPerMeasure = 49;
  * SETTINGS (CVE-2019-9515), and tells it so in the words of gRPC, upon which
  * clients ping less often.
  */
-export function endIfFlooded(session: ServerHttp2Session): void {
+function endIfFlooded(session: ServerHttp2Session): void {
   let frames = 0;
   let sinceMs = performance.now();
   let writtenBefore = 0;

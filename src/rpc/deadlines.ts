@@ -32,15 +32,16 @@ export function createDeadlines<Call extends { readonly id: string }>(
   function check(): void {
     timer = undefined;
     const nowMs = performance.now();
-    calls.forEach(({ call, dueMs }, id) => {
-      if (timer !== undefined) return;
-      if (dueMs > nowMs) {
-        arm(dueMs - nowMs);
+    for (const id of calls.ids()) {
+      const entry = calls.get(id);
+      if (entry === undefined) continue;
+      if (entry.dueMs > nowMs) {
+        arm(entry.dueMs - nowMs);
         return;
       }
       calls.delete(id);
-      expire(call);
-    });
+      expire(entry.call);
+    }
   }
 
   return {

@@ -33,11 +33,13 @@ export class IdTable<Value> {
     return true;
   }
 
+  /** The numbers, the smallest first. */
+  ids(): number[] {
+    return Object.keys(this.#values).map(Number);
+  }
+
   /** Calls back for each that was there in the beginning and still is, from the smallest number on. */
   forEach(callback: (value: Value, id: number) => void): void {
-    for (const key of Object.keys(this.#values)) {
-      const id = Number(key);
-      if (id in this.#values) callback(this.#values[id] as Value, id);
-    }
+    for (const id of this.ids()) if (id in this.#values) callback(this.#values[id] as Value, id);
   }
 }

@@ -57,7 +57,7 @@ export function startKeepalive(limits: KeepaliveLimits): Keepalive {
       else if (nowMs - peer.askedMs >= limits.keepaliveTimeoutMs) peer.socket.destroy();
     }
     for (const peer of watched[round] as Set<Peer>) {
-      if ((asked.size > 0 && asked.has(peer)) || !peer.toBeAsked(nowMs, limits)) continue;
+      if (asked.has(peer) || !peer.toBeAsked(nowMs, limits)) continue;
       peer.ask(nowMs);
       asked.add(peer);
     }

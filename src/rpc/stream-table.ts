@@ -9,7 +9,7 @@ import { IdTable } from "./id-table.ts";
  *
  * @returns whether it was found
  */
-export function useIdTable(session: ServerHttp2Session): boolean {
+export function tableStreams(session: ServerHttp2Session): boolean {
   const state = Object.getOwnPropertySymbols(session)
     .filter(({ description }) => description === "state")
     .map((symbol) => (session as unknown as Record<symbol, { streams?: unknown }>)[symbol])

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
 import { IdTable } from "../../src/rpc/id-table.ts";
-import { useIdTable } from "../../src/rpc/stream-table.ts";
+import { tableStreams } from "../../src/rpc/stream-table.ts";
 import { seed } from "../support/seed.ts";
 
 /** Numbers as calls and streams have them, and some that are too large for an array. */
@@ -53,7 +53,7 @@ test("Node keeps the streams of a session where they can be kept in such a table
   let found: boolean | undefined;
   let closed = 0;
   server.on("session", (session) => {
-    found = useIdTable(session);
+    found = tableStreams(session);
     session.on("stream", (stream) => stream.once("close", () => closed++));
   });
   server.listen(0, "127.0.0.1");
