@@ -43,6 +43,7 @@ import { ChatError, ErrorReason } from "./errors.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
 import { createConnectHandler } from "./rpc/connect/connect-handler.ts";
+import { guarded } from "./rpc/connect/guard.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
 import { shutDownWithin } from "./rpc/grpc-server.ts";
 import { createInProcess, type InProcessServices } from "./rpc/in-process.ts";
@@ -211,7 +212,7 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
   return {
     chat: inProcess(chat, validator),
     mount,
-    handleHttp: (request, response) => rpcs.handle(request, response),
+    handleHttp: guarded((request, response) => rpcs.handle(request, response), log),
     serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
     drain: (graceMs = defaultDrainGraceMs) => chat.drain(graceMs),
     async shutdown(server, graceMs = defaultDrainGraceMs) {

@@ -86,7 +86,7 @@ export async function startServer(
       maxReceiveMessageLength: config.maxRequestBytes,
       maxConnections: maxConnectionsOf(config),
     };
-    const grpcOptions = { tls, reflection: config.reflection, limits };
+    const grpcOptions = { tls, reflection: config.reflection, limits, log };
     const grpc = await startGrpcServer({
       ...grpcOptions,
       host: config.host,

@@ -10,6 +10,7 @@ import { createLogger, type Logger } from "../telemetry/logger.ts";
 import { CommandError, fail } from "./errors.ts";
 import { settingArgs, settingOptions } from "./setting-args.ts";
 import { logStatusOnSignal } from "./status.ts";
+import { unexpectedExitCode, watchUnexpected } from "./unexpected.ts";
 import { beWorker, runWorkers, type WorkerPlace, workersOf } from "./workers.ts";
 
 /** `parlance serve`: runs the service until it is told to stop. */
@@ -24,12 +25,17 @@ export const serveCommand = defineCommand({
     const log = createLogger(config);
     if (failPointsIgnored)
       log.warn({}, `${failPointsVariable} is ignored: it is for test builds, node ${testBuildFlag}`);
-    const stop = listenForSignals(config, log);
+    const unexpected = watchUnexpected(log, config.drainGraceMs + closeGraceMs);
+    const stop = AbortSignal.any([listenForSignals(config, log), unexpected]);
     const greet = (place: WorkerPlace) => void process.stdout.write(greeting(config, place));
     if (workersOf(config) > 1) process.exitCode = await runWorkers(config, log, stop, greet);
     else await serve(config, log, stop, greet);
+    if (unexpected.aborted) process.exitCode = unexpectedExitCode;
   },
 });
+
+/** How long a process that has to leave may take after its sessions were sent away, in milliseconds. */
+const closeGraceMs = 5_000;
 
 /**
  * Keeps V8 from putting what a message needs among the old objects at once,
@@ -39,8 +45,11 @@ export const serveCommand = defineCommand({
  */
 const noPretenuring = "--no-allocation-site-pretenuring";
 
-function serveAsWorker(config: Config, stop: AbortSignal, onServing: (place: WorkerPlace) => void) {
-  return serve(config, createLogger(config).child({ worker: config.node }), stop, onServing);
+async function serveAsWorker(config: Config, stop: AbortSignal, onServing: (place: WorkerPlace) => void) {
+  const log = createLogger(config).child({ worker: config.node });
+  const unexpected = watchUnexpected(log, config.drainGraceMs + closeGraceMs);
+  await serve(config, log, AbortSignal.any([stop, unexpected]), onServing);
+  if (unexpected.aborted) process.exitCode = unexpectedExitCode;
 }
 
 /**

@@ -2,6 +2,7 @@ import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
 import type { Logger } from "../chat/logger.ts";
 import type { Logins } from "../chat/logins.ts";
 import { type ConnectHandlerOptions, createConnectHandler } from "../rpc/connect/connect-handler.ts";
+import { guarded } from "../rpc/connect/guard.ts";
 import { createHealth } from "../rpc/health.ts";
 import { createReflection } from "../rpc/reflection.ts";
 import { chatServices } from "../rpc/services.ts";
@@ -52,7 +53,7 @@ export async function startHttpEdge(options: HttpEdgeOptions): Promise<HttpEdge>
     loopbackOnly: options.loopbackOnly,
     files: options.pageFolder === undefined ? undefined : serveFiles(options.pageFolder),
   });
-  const server = await startHttpServer({ ...options, listener: site });
+  const server = await startHttpServer({ ...options, listener: guarded(site, options.log) });
 
   return {
     port: server.port,

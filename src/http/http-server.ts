@@ -3,6 +3,8 @@ import { createServer as createHttp2, type ServerHttp2Session } from "node:http2
 import { createServer as createHttps } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { Logger } from "../chat/logger.ts";
+import { failureFacts } from "../failure-facts.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { guardSession } from "../rpc/connection-guard.ts";
 import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
@@ -28,7 +30,8 @@ export interface HttpServerOptions {
   /** PEM. Without them the server speaks HTTP/1.1 and HTTP/2 in clear text. */
   tls?: { cert: Buffer; key: Buffer } | undefined;
   limits: HttpServerLimits;
-  /** Answers requests of both versions. */
+  log: Logger;
+  /** Answers requests of both versions; throws nothing. */
   listener: (request: HttpRequest, response: HttpResponse) => void;
 }
 
@@ -102,6 +105,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       resolve();
     });
   });
+  server.on("error", (error) => options.log.error(failureFacts(error), "the HTTP port failed"));
   return {
     port: (server.address() as AddressInfo).port,
     async close(graceMs) {

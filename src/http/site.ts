@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ConnectHandler } from "../rpc/connect/connect-handler.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
-import { sendError } from "../rpc/connect/response.ts";
+import { refuse } from "../rpc/connect/response.ts";
 import { createCors, hostOf } from "./cors.ts";
 import type { ServeFile } from "./static-files.ts";
 
@@ -35,9 +35,14 @@ export function createSite(options: SiteOptions): (request: HttpRequest, respons
     if (path === "/readyz")
       return isServing() ? sendText(response, 200, "ready\n") : sendText(response, 503, "not ready\n");
     if (loopbackOnly && !isLoopbackName(hostOf(request)))
-      return refuse(response, "with auth=dev this server answers to localhost only; see docs/http.md");
+      return forbid(
+        request,
+        response,
+        "with auth=dev this server answers to localhost only; see docs/http.md",
+      );
     if (!cors.admit(request, response))
-      return refuse(
+      return forbid(
+        request,
         response,
         `the origin ${request.headers.origin} may not call; see the setting corsOrigins`,
       );
@@ -57,23 +62,13 @@ function sendText(response: HttpResponse, status: number, text: string): void {
   response.end(text);
 }
 
-function refuse(response: HttpResponse, message: string): void {
-  sendError(response, new ConnectError(message, Code.PermissionDenied));
+function forbid(request: HttpRequest, response: HttpResponse, message: string): void {
+  refuse(request, response, new ConnectError(message, Code.PermissionDenied));
 }
 
-/** Clients of gRPC take only a status of gRPC for an answer. */
-function notFound({ headers }: HttpRequest, response: HttpResponse): void {
+function notFound(request: HttpRequest, response: HttpResponse): void {
   const message = "nothing is served under this path; /openapi.json lists the rpcs";
-  if (headers["content-type"]?.startsWith("application/grpc")) {
-    response.writeHead(200, {
-      "content-type": headers["content-type"],
-      "grpc-status": String(Code.Unimplemented),
-      "grpc-message": encodeURIComponent(message),
-    });
-    response.end();
-    return;
-  }
-  sendError(response, new ConnectError(message, Code.Unimplemented), 404);
+  refuse(request, response, new ConnectError(message, Code.Unimplemented), 404);
 }
 
 function isLoopbackName(host: string | undefined): boolean {

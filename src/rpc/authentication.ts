@@ -3,9 +3,8 @@ import type { Metadata } from "nice-grpc";
 import type { Caller } from "../chat/caller.ts";
 import type { Logins } from "../chat/logins.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { deviceKey } from "./client-headers.ts";
 
-/** Names the device of a caller whose token is the host's own. */
-const deviceKey = "parlance-device";
 const maxTokenLength = 8_192;
 /** As the rule of `Device.device_id`, for what can be sent in metadata: ASCII, without the comma. */
 const deviceIdPattern = /^[!-~]([ -~]{0,126}[!-~])?$/;

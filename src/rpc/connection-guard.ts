@@ -6,6 +6,14 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { toBinary } from "@bufbuild/protobuf";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import type { Logger } from "../chat/logger.ts";
+import type { ChatError } from "../errors.ts";
+import { failureFacts } from "../failure-facts.ts";
+import { wrongMetadata } from "./client-headers.ts";
+import { statusDetailsKey } from "./error-details.ts";
+import { toStatus } from "./errors.ts";
 import { type Keepalive, probe } from "./keepalive.ts";
 import { tableStreams } from "./stream-table.ts";
 
@@ -16,8 +24,18 @@ type StreamListener = (
   rawHeaders: string[],
 ) => void;
 
-/** Does to the connections of a server of grpc-js what grpc-js leaves undone. Call it before the server listens. */
-export function guardConnections(server: Http2Server, maxConnections: number, keepalive: Keepalive): void {
+/**
+ * Does to the connections of a server of grpc-js what grpc-js leaves undone.
+ * Call it before the server listens.
+ *
+ * @param log gets a line for each call that could not even be begun
+ */
+export function guardConnections(
+  server: Http2Server,
+  maxConnections: number,
+  keepalive: Keepalive,
+  log: Logger,
+): void {
   // Node closes further ones as soon as they come.
   server.maxConnections = maxConnections;
   server.on("connection", probe);
@@ -34,8 +52,18 @@ export function guardConnections(server: Http2Server, maxConnections: number, ke
       refuseMethod(stream);
       return;
     }
+    const wrong = wrongMetadata(rawHeaders);
+    if (wrong !== undefined) {
+      refuseCall(stream, wrong);
+      return;
+    }
     restoreAuthorizations(headers, rawHeaders);
-    for (const listener of own) listener.call(server, stream, headers, flags, rawHeaders);
+    try {
+      for (const listener of own) listener.call(server, stream, headers, flags, rawHeaders);
+    } catch (error) {
+      log.error(failureFacts(error), "call failed before it began");
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
   }) satisfies StreamListener);
 }
 
@@ -54,6 +82,23 @@ function isSecure(server: Http2Server): boolean {
 function refuseMethod(stream: ServerHttp2Stream): void {
   stream.on("error", () => {});
   stream.respond({ ":status": constants.HTTP_STATUS_METHOD_NOT_ALLOWED, allow: "POST" }, { endStream: true });
+  stream.close(constants.NGHTTP2_NO_ERROR);
+}
+
+/** Answers as gRPC does when there is nothing but a status (gRPC over HTTP/2, Trailers-Only), whatever body may still come. */
+function refuseCall(stream: ServerHttp2Stream, refusal: ChatError): void {
+  const status = toStatus(refusal, () => {});
+  stream.on("error", () => {});
+  stream.respond(
+    {
+      ":status": constants.HTTP_STATUS_OK,
+      "content-type": "application/grpc",
+      "grpc-status": String(status.code),
+      "grpc-message": encodeURIComponent(status.message),
+      [statusDetailsKey]: Buffer.from(toBinary(StatusSchema, status)).toString("base64"),
+    },
+    { endStream: true },
+  );
   stream.close(constants.NGHTTP2_NO_ERROR);
 }
 

@@ -1,6 +1,7 @@
 import { ServerCredentials } from "@grpc/grpc-js";
 import { createServer, type Server } from "nice-grpc";
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
+import type { Logger } from "../chat/logger.ts";
 import type { CallHandles } from "./call-handles.ts";
 import { guardConnections } from "./connection-guard.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
@@ -21,6 +22,7 @@ export interface GrpcServerOptions {
   services: readonly MountableService[];
   handles: CallHandles;
   limits: GrpcServerSettings & KeepaliveLimits;
+  log: Logger;
 }
 
 /** A gRPC server that accepts calls. */
@@ -57,7 +59,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const address = `${host.includes(":") ? `[${host}]` : host}:${options.port}`;
   const keepalive = startKeepalive(limits);
   const port = await preparingServers(
-    (http2Server) => guardConnections(http2Server, limits.maxConnections ?? 50_000, keepalive),
+    (http2Server) => guardConnections(http2Server, limits.maxConnections ?? 50_000, keepalive, options.log),
     () => server.listen(address, credentials),
   ).catch((error: unknown) => {
     keepalive.stop();

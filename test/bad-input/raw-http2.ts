@@ -202,7 +202,12 @@ export function headerBlock(path: string, headers: ReadonlyArray<[string, string
     ["te", "trailers"],
     ...headers,
   ];
-  return Buffer.concat(all.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]));
+  return headerFields(all);
+}
+
+/** Encodes headers as `headerBlock` does, without adding any. Text stands for bytes, a character each. */
+export function headerFields(fields: ReadonlyArray<readonly [string, string]>): Buffer {
+  return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]));
 }
 
 function literal(text: string): Buffer {

@@ -35,7 +35,8 @@ async function start({ maxConnections = 100, certificate = undefined as Certific
     keepaliveTimeoutMs: 60_000,
   });
   const port = await preparingServers(
-    (http2Server) => guardConnections(http2Server, maxConnections, keepalive),
+    (http2Server) =>
+      guardConnections(http2Server, maxConnections, keepalive, { info() {}, warn() {}, error() {} }),
     () => server.listen("localhost:0", credentials),
   );
   onTestFinished(() => {

@@ -11,6 +11,8 @@ const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** A running `serve`. */
 export interface ServeChild {
   address: string;
+  /** Where it speaks HTTP; empty when that is off. */
+  httpAddress: string;
   pid: number;
   dataDir: string;
   /** What it has written to its standard error output: log lines. */
@@ -56,18 +58,21 @@ export async function startServe(
     stderr += chunk;
   });
   const exited = exitOf(child);
-  const address = await new Promise<string>((resolve, reject) => {
+  const [address, httpAddress] = await new Promise<[string, string]>((resolve, reject) => {
     let stdout = "";
     child.stdout.on("data", (chunk) => {
       stdout += chunk;
-      const found = /listens on (\S+)/.exec(stdout)?.[1];
-      if (found !== undefined) resolve(found);
+      if (!stdout.includes("Its data is in")) return;
+      const [, grpc = ""] = /listens on (\S+)/.exec(stdout) ?? [];
+      const [, http = ""] = /find it at https?:\/\/(\S+)/.exec(stdout) ?? [];
+      resolve([grpc, http]);
     });
     exited.then((how) => reject(new Error(`serve ended with ${how} before it listened: ${stderr}`)), reject);
   });
   const pid = child.pid as number;
   return {
     address,
+    httpAddress,
     pid,
     dataDir,
     stderr: () => stderr,

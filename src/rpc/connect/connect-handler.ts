@@ -1,12 +1,14 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
+import { type ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
-import { compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
+import { compressionGzip } from "@connectrpc/connect-node";
 import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Logger } from "../../chat/logger.ts";
 import type { Logins } from "../../chat/logins.ts";
+import type { ChatError } from "../../errors.ts";
 import { authenticate } from "../authentication.ts";
 import { Call, pathOf } from "../calls.ts";
+import { protocolHeaders, wrongHeaders } from "../client-headers.ts";
 import { chatServices, type MountableService } from "../services.ts";
 import { callContextOf, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
 import { refusalOf, toConnectError } from "./errors.ts";
@@ -19,7 +21,7 @@ import {
 } from "./http-call.ts";
 import { jsonOptions } from "./json.ts";
 import { isJsonLinesRequest, listenInJsonLines } from "./json-lines.ts";
-import { bodyOf, sendError, sendResponse } from "./response.ts";
+import { bodyOf, refuse, sendResponse } from "./response.ts";
 
 /** What the Connect edge is made of. */
 export interface ConnectHandlerOptions {
@@ -90,19 +92,17 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       const handler = handlers.get(path);
       if (handler === undefined) return false;
       const call = calls.open(path, request, response);
+      const wrong = wrongHeaders(request.rawHeaders);
+      if (wrong !== undefined) {
+        bodyOf(request, response);
+        refuse(request, response, failed(wrong, call, handler.method, log));
+        return true;
+      }
       if (path === listenPath && isJsonLinesRequest(request)) {
         listenInJsonLines(listen as Implementation, request, call, maxRequestBytes);
         return true;
       }
-      let universal: UniversalServerRequest;
-      try {
-        const values = createContextValues().set(httpCallKey, call);
-        universal = universalRequestFromNodeRequest(request, response, undefined, values);
-        universal.body = bodyOf(request, response);
-      } catch {
-        sendError(response, new ConnectError("the request's headers cannot be read", Code.InvalidArgument));
-        return true;
-      }
+      const universal = universalRequestOf(request, call);
       tame(universal.header, handler);
       handler(universal)
         .then((answer) => sendResponse(answer, request, response))
@@ -112,6 +112,23 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         });
       return true;
     },
+  };
+}
+
+/** Returns a request as the library takes it, with what its protocols read of the headers and nothing else. */
+function universalRequestOf(request: HttpRequest, call: HttpCall): UniversalServerRequest {
+  const { response } = call;
+  const gone = new AbortController();
+  response.once("close", () => gone.abort());
+  return {
+    httpVersion: request.httpVersion,
+    method: request.method ?? "",
+    // Only the query is read, never the host.
+    url: new URL(request.url ?? "", "http://localhost").href,
+    header: protocolHeaders(request.headers),
+    body: bodyOf(request, response),
+    signal: gone.signal,
+    contextValues: createContextValues().set(httpCallKey, call),
   };
 }
 
@@ -150,12 +167,14 @@ function explain(
 ): void {
   const refusal = refusalOf(error, maxRequestBytes);
   if (refusal === undefined) return;
-  const context = callContextOf(call, () => {});
-  const { code, message, rawMessage, details } = toConnectError(
-    new Call(pathOf(method), context, log).fail(refusal),
-    context.trailer,
-  );
+  const { code, message, rawMessage, details } = failed(refusal, call, method, log);
   Object.assign(error as ConnectError, { code, message, rawMessage, details });
+}
+
+/** Logs that a call was refused before a handler saw it, and returns what its caller gets. */
+function failed(refusal: ChatError, call: HttpCall, method: DescMethod, log: Logger): ConnectError {
+  const context = callContextOf(call, () => {});
+  return toConnectError(new Call(pathOf(method), context, log).fail(refusal), context.trailer);
 }
 
 /** The longest time a Node timer takes. A longer one would fire at once. */

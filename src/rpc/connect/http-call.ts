@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { Metadata } from "nice-grpc";
+import type { Metadata } from "nice-grpc";
 import type { Status as RpcStatus } from "../../../gen/google/rpc/status_pb.js";
 import { type CallHandle, type CallHandles, callIdKey } from "../call-handles.ts";
+import { metadataOf } from "../client-headers.ts";
 import { createDeadlines, deadlineExceeded } from "../deadlines.ts";
 import { IdTable } from "../id-table.ts";
 
@@ -49,7 +50,7 @@ export function createHttpCalls(maxUnaryDeadlineMs: number): HttpCalls {
 export class HttpCall implements CallHandle {
   readonly id: string;
   readonly path: string;
-  /** What the client sent with it. Only this edge itself writes the keys that vouch for a caller. */
+  /** What the server reads of what the client sent with it. Only this edge itself writes the keys that vouch for a caller. */
   readonly metadata: Metadata;
   readonly peer: string;
   readonly response: HttpResponse;
@@ -69,7 +70,7 @@ export class HttpCall implements CallHandle {
     this.id = id;
     this.path = path;
     this.response = response;
-    this.metadata = metadataOf(request);
+    this.metadata = metadataOf(request.rawHeaders);
     this.metadata.set(callIdKey, id);
     this.peer = `${request.socket.remoteAddress}:${request.socket.remotePort}`;
     this.#leaveDeadline = leaveDeadline;
@@ -111,15 +112,4 @@ export class HttpCall implements CallHandle {
     if (stream === undefined) this.response.destroy();
     else stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
-}
-
-/** From the raw headers, in which what was sent twice is seen to be. */
-function metadataOf({ rawHeaders }: HttpRequest): Metadata {
-  const metadata = Metadata();
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const key = (rawHeaders[i] as string).toLowerCase();
-    if (key.startsWith(":") || key.startsWith("x-parlance-") || key.endsWith("-bin")) continue;
-    metadata.append(key, rawHeaders[i + 1] as string);
-  }
-  return metadata;
 }

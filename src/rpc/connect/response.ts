@@ -2,6 +2,7 @@ import { constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import type { HttpRequest, HttpResponse } from "./http-call.ts";
 
 /**
@@ -52,6 +53,31 @@ export function sendError(
   if (status === 405) headers["allow"] = "POST";
   response.writeHead(status, headers);
   response.end(body);
+}
+
+/**
+ * Refuses a request that no handler gets to see, in the words of the protocol
+ * that it speaks: clients of gRPC and gRPC-Web take only a status of gRPC for
+ * an answer, all others get what `sendError` sends.
+ *
+ * @param status the HTTP status for those others
+ */
+export function refuse(
+  { headers }: HttpRequest,
+  response: HttpResponse,
+  error: ConnectError,
+  status?: number,
+): void {
+  const [contentType] = /^application\/grpc(-web(-text)?)?/.exec(headers["content-type"] ?? "") ?? [];
+  if (contentType === undefined) {
+    sendError(response, error, status);
+    return;
+  }
+  if (response.headersSent || isGone(response)) return;
+  const header = new Headers({ "content-type": contentType });
+  setTrailerStatus(header, error);
+  writeHead(response, 200, header);
+  response.end();
 }
 
 /** Resolves when what was written has left, or the client has. */
