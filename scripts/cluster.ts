@@ -6,6 +6,7 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { onStopSignals } from "../src/cli/stop-signals.ts";
 import { type Cluster, clusterMissing, startCluster } from "../test/support/cluster.ts";
 import { exitOf } from "../test/support/serve-child.ts";
 
@@ -111,8 +112,11 @@ function withNodes(output: string, nodes: number, json: boolean): string {
 /** The first signal stops everything in order, the second at once. */
 function stopOnSignals(): AbortSignal {
   const stop = new AbortController();
-  const onSignal = () => (stop.signal.aborted ? process.exit(1) : stop.abort());
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+  onStopSignals(
+    ["SIGINT", "SIGTERM", "SIGHUP"],
+    () => stop.abort(),
+    () => process.exit(1),
+  );
   return stop.signal;
 }
 

@@ -10,6 +10,7 @@ import { createLogger, type Logger } from "../telemetry/logger.ts";
 import { CommandError, fail } from "./errors.ts";
 import { settingArgs, settingOptions } from "./setting-args.ts";
 import { logStatusOnSignal } from "./status.ts";
+import { onStopSignals } from "./stop-signals.ts";
 import { unexpectedExitCode, watchUnexpected } from "./unexpected.ts";
 import { beWorker, runWorkers, type WorkerPlace, workersOf } from "./workers.ts";
 
@@ -110,16 +111,17 @@ function portTaken(config: Config, error: Error & { port?: number }): [message: 
 /** Hands the first signal on as an abort; the second exits at once. */
 function listenForSignals(config: Config, log: Logger): AbortSignal {
   const controller = new AbortController();
-  function stop(signal: NodeJS.Signals): void {
-    if (controller.signal.aborted) {
+  onStopSignals(
+    ["SIGTERM", "SIGINT"],
+    (signal) => {
+      log.info({ signal, graceMs: config.drainGraceMs }, "stopping");
+      controller.abort();
+    },
+    (signal) => {
       log.warn({ signal }, "second signal, stopping at once");
       process.exit(1);
-    }
-    log.info({ signal, graceMs: config.drainGraceMs }, "stopping");
-    controller.abort();
-  }
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+    },
+  );
   return controller.signal;
 }
 

@@ -14,6 +14,7 @@ import { GroupSchema, MembershipChangedSchema } from "../../gen/parlance/chat/v1
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { PresenceSchema } from "../../gen/parlance/chat/v1/presence_pb.js";
 import { callerArgs, connectTimeoutMs, credentialsOf, serverArg, withServer } from "./options.ts";
+import { onStopSignals } from "./stop-signals.ts";
 
 /** `parlance tail`: prints what a user receives until it is stopped. */
 export const tailCommand = defineCommand({
@@ -25,7 +26,11 @@ export const tailCommand = defineCommand({
   },
   async run({ args }) {
     const stop = new AbortController();
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+    onStopSignals(
+      ["SIGINT", "SIGTERM"],
+      () => stop.abort(),
+      () => process.exit(1),
+    );
     await withServer(args.server, () =>
       tail({
         address: args.server,
