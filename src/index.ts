@@ -237,6 +237,12 @@ function checkBackends({ store, databaseUrl, bus, natsUrl }: ParlanceOptions): v
     throw new TypeError("createParlance takes either bus or natsUrl");
   if (natsUrl !== undefined && typeof store === "string")
     throw new TypeError("natsUrl connects processes that share a store; an SQLite file is for one process");
+  // Never with the value, which holds a password.
+  for (const [name, url] of Object.entries({ databaseUrl, natsUrl })) {
+    const { schema, allowed } = settings[name as "databaseUrl" | "natsUrl"];
+    if (url !== undefined && !schema.safeParse(url).success)
+      throw new TypeError(`${name} must be ${allowed}`);
+  }
 }
 
 function storeOf({ store, databaseUrl }: ParlanceOptions, log: Logger): Promise<Store> {

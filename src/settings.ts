@@ -131,8 +131,9 @@ export const settings = {
   }),
   databaseUrl: text({
     default: undefined,
-    allowed: "a URL such as postgresql://user:password@host:5432/database",
-    pattern: /^postgres(ql)?:\/\//,
+    allowed:
+      "a URL such as postgresql://user:password@host:5432/database, with @ / # ? in user and password percent-encoded (%40 %2F %23 %3F)",
+    pattern: /^postgres(ql)?:\/\/([^@/?#]*@)?[^@/?#]*(\/[^@?#]*)?(\?[^@#]*)?$/,
     secret: true,
     description:
       "The PostgreSQL database that keeps everything, instead of a SQLite file. Several nodes may share it.",
@@ -158,8 +159,9 @@ export const settings = {
 
   natsUrl: text({
     default: undefined,
-    allowed: "servers such as nats://host:4222 or tls://host:4222, separated by commas",
-    pattern: /^(nats|tls):\/\/[^\s,]+(,(nats|tls):\/\/[^\s,]+)*$/,
+    allowed:
+      "servers such as nats://host:4222 or tls://user:password@host:4222, separated by commas, with @ / # ? , in user and password percent-encoded (%40 %2F %23 %3F %2C)",
+    pattern: /^(,?(nats|tls):\/\/([^@/?#\s,]*@)?[^@/?#\s,]+\/?(?=,|$))+(?<!,)$/,
     secret: true,
     description:
       "The NATS servers that carry messages between nodes, all of one cluster. `tls://` goes on with TLS only; `nats://` takes it where the server has it. User and password may stand before the host. Needs `databaseUrl`, the same for all nodes. Without it this node is the only one.",

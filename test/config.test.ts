@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ConfigError, type ConfigSources, loadConfig, settings } from "../src/config.ts";
+import { createParlance } from "../src/index.ts";
 import { optionOf, type Setting, variableOf } from "../src/settings.ts";
 import { seed } from "./support/seed.ts";
 
@@ -102,6 +103,16 @@ describe("the configuration", () => {
       expect(load({ env }).natsUrl).toBe(url);
     },
   );
+
+  test.each([
+    "postgres://a/b",
+    "postgresql://user:p%40ss%2F%23%3F@db.example:5432/chat?sslmode=require",
+    "postgresql://user:pa:ss!word$&'()*+;=~@[::1]:5432/chat",
+    "postgresql:///chat?host=/run/postgresql",
+    "postgresql://user@%2Frun%2Fpostgresql/chat",
+  ])("takes %j as databaseUrl", (databaseUrl) => {
+    expect(load({ options: { databaseUrl } }).databaseUrl).toBe(databaseUrl);
+  });
 
   test("takes an admin port that others can reach once it has a token, from a file too", () => {
     const adminTokenFile = fileWith("a token of 16 bytes\n", "admin-token");
@@ -209,6 +220,46 @@ describe("a server where anyone can log in as anybody", () => {
   test("listens anywhere once it checks tokens", () => {
     const env = { PARLANCE_HOST: "0.0.0.0", PARLANCE_AUTH: "jwt", PARLANCE_JWT_SECRET: secret };
     expect(load({ env }).host).toBe("0.0.0.0");
+  });
+});
+
+describe("a URL whose password holds a character that has to be encoded is refused without a piece of it:", () => {
+  // Passwords that look like the end of a URL are read as one by every parser.
+  const passwords = [
+    "se@cret",
+    "se/cret",
+    "se#cret",
+    "se?cret",
+    "12/cret",
+    "12#cret",
+    "1@2/cret",
+    "12?x=cret",
+  ];
+
+  test.each(passwords)("databaseUrl with %j", (password) => {
+    const message = refusal({ env: { PARLANCE_DATABASE_URL: `postgres://user:${password}@db/chat` } });
+    expect(message).toMatch(/^databaseUrl must be .*percent-encoded.*PARLANCE_DATABASE_URL/);
+    expect(message).not.toMatch(/cret|user:\d/);
+  });
+
+  test.each([...passwords, "se,cret"])("natsUrl with %j", (password) => {
+    for (const url of [`nats://user:${password}@nats`, `nats://a,nats://user:${password}@nats:4222`]) {
+      const env = { PARLANCE_NATS_URL: url, PARLANCE_DATABASE_URL: "postgres://a/b" };
+      const message = refusal({ env });
+      expect(message).toMatch(/^natsUrl must be .*percent-encoded.*PARLANCE_NATS_URL/);
+      expect(message).not.toMatch(/cret|user:\d/);
+    }
+  });
+
+  test.each(passwords)("those of createParlance, with %j", async (password) => {
+    const databaseUrl = `postgres://user:${password}@db/chat`;
+    const natsUrl = `nats://user:${password}@nats`;
+    for (const urls of [{ databaseUrl }, { databaseUrl: "postgres://a/b", natsUrl }]) {
+      const failure: unknown = await createParlance({ ...urls, auth: "dev" }).catch((error) => error);
+      expect(failure).toBeInstanceOf(TypeError);
+      expect((failure as Error).message).toMatch(/^(databaseUrl|natsUrl) must be .*percent-encoded/);
+      expect((failure as Error).message).not.toMatch(/cret|user:\d/);
+    }
   });
 });
 
