@@ -1,10 +1,21 @@
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { backup, restore } from "../../src/maintenance.ts";
 import { failureIn, failureOf } from "../support/errors.ts";
 import { startTestServer, type TestServer, text } from "../support/server.ts";
 
@@ -104,6 +115,57 @@ test("a restored store has a new epoch: older cursors are refused, tokens have e
     const alice = await server.login("alice");
     await alice.chat.sendGroup({ groupId: "tea", content: text("lost by the restore") });
   }
+});
+
+test("what is no store is neither restored nor backed up, and leaves nothing behind", async () => {
+  await fill(3);
+  await server.server.close();
+  const foreign = (name: string, sql: string) => {
+    const database = new DatabaseSync(join(folder, name));
+    database.exec(sql);
+    database.close();
+  };
+  writeFileSync(join(folder, "empty"), "");
+  writeFileSync(join(folder, "text"), "These are the notes of a meeting.\n".repeat(500));
+  mkdirSync(join(folder, "folder"));
+  foreign("no-tables", "PRAGMA user_version = 0; VACUUM");
+  foreign("foreign", "CREATE TABLE notes (body TEXT)");
+  foreign("foreign-version", "CREATE TABLE meta (name TEXT, value TEXT); PRAGMA user_version = 2");
+  foreign(
+    "foreign-meta",
+    "CREATE TABLE meta (a); CREATE TABLE events (b); CREATE TABLE conversations (c); PRAGMA user_version = 1",
+  );
+  copyFileSync(join(server.dataDir, "parlance.db"), join(folder, "cut"));
+  truncateSync(join(folder, "cut"), 8_192);
+
+  const names = readdirSync(folder);
+  const before = readFileSync(join(server.dataDir, "parlance.db"));
+  const files = readdirSync(server.dataDir).sort();
+  const spoken = await parlance("restore", join(folder, "empty"), "--data-dir", server.dataDir);
+  expect(spoken).toMatchObject({ code: 1, stdout: "" });
+  expect(spoken.stderr).toMatch(/^parlance: \S+empty is no store: [^\n]+\n$/);
+  for (const name of [...names, "none"]) {
+    for (const dataDir of [server.dataDir, join(folder, "new")]) {
+      const path = join(folder, name);
+      expect(() => restore({ dataDir, databaseUrl: undefined }, path), name).toThrow(path);
+    }
+    if (existsSync(join(folder, "new")))
+      expect(readdirSync(join(folder, "new")), name).toEqual(["parlance.db.lock"]);
+    rmSync(join(folder, "new"), { recursive: true, force: true });
+  }
+  expect(readdirSync(server.dataDir).sort()).toEqual(files);
+  expect(readFileSync(join(server.dataDir, "parlance.db"))).toEqual(before);
+  expect(readdirSync(folder)).toEqual(names);
+
+  for (const name of ["empty", "text", "foreign", "foreign-version"]) {
+    const dataDir = join(folder, `of-${name}`);
+    mkdirSync(dataDir);
+    copyFileSync(join(folder, name), join(dataDir, "parlance.db"));
+    const target = join(folder, "backup.db");
+    expect(() => backup({ dataDir, databaseUrl: undefined }, target), name).toThrow("is no store");
+    expect(readdirSync(folder), name).not.toContain("backup.db.partial");
+  }
+  await server.restart();
 });
 
 test("check finds a missing event, a wrong count and a foreign body, and says where", async () => {

@@ -1,10 +1,21 @@
-import { closeSync, cpSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { failPoint } from "../../fail-points.ts";
 import { openForReading } from "./database.ts";
 import { takeLock } from "./lock.ts";
-import { migrate, readIdentity, renewEpoch } from "./migrations.ts";
+import { isStore, migrate, readIdentity, renewEpoch } from "./migrations.ts";
 
 /** What a copy of a store holds. */
 export interface StoreSummary {
@@ -22,20 +33,26 @@ export interface StoreSummary {
  * @throws Error when the source is no store, or the target exists
  */
 export function backupStore(path: string, target: string): StoreSummary {
-  requireFile(path);
+  requireDatabase(path);
   if (existsSync(target)) throw new Error(`${target} exists already`);
   mkdirSync(dirname(target), { recursive: true });
   const partial = partialOf(target);
   rmSync(partial, { force: true });
-  const database = openForReading({ path });
   try {
-    database.prepare("VACUUM INTO ?").run(partial);
-  } finally {
-    database.close();
+    const database = openForReading({ path });
+    try {
+      if (!isStore(database)) throw notStore(path);
+      database.prepare("VACUUM INTO ?").run(partial);
+    } finally {
+      database.close();
+    }
+    const summary = summarize(partial);
+    publish(partial, target);
+    return summary;
+  } catch (error) {
+    remove(partial);
+    throw error;
   }
-  const summary = summarize(partial);
-  publish(partial, target);
-  return summary;
 }
 
 /**
@@ -52,27 +69,13 @@ export function restoreStore(
   path: string,
   nowMs: number,
 ): StoreSummary & { previous: string | undefined } {
-  requireFile(backup);
+  requireDatabase(backup);
   mkdirSync(dirname(path), { recursive: true });
   const lock = takeLock(path);
   try {
     const partial = partialOf(path);
-    for (const end of ["", "-wal", "-shm"]) rmSync(partial + end, { force: true });
-    cpSync(backup, partial);
-    const database = new DatabaseSync(partial);
-    try {
-      const [result] = database.prepare("PRAGMA quick_check(1)").all();
-      if (result?.["quick_check"] !== "ok")
-        throw new Error(`${backup} is damaged: ${result?.["quick_check"]}`);
-      migrate(database, partial);
-      database.exec("BEGIN IMMEDIATE");
-      renewEpoch(database);
-      database.exec("DELETE FROM sessions");
-      database.exec("COMMIT");
-    } finally {
-      database.close();
-    }
-    const summary = summarize(partial);
+    remove(partial);
+    const summary = copyAsNew(backup, partial);
     const previous = existsSync(path) ? `${path}.${nowMs}` : undefined;
     if (previous !== undefined) foldLog(path);
     // The file first: without its log beside it, it would be a store that lacks its last commits.
@@ -86,6 +89,40 @@ export function restoreStore(
     return { ...summary, previous };
   } finally {
     lock.release();
+  }
+}
+
+/** Makes the store that a backup is restored to. Leaves nothing behind when it fails. */
+function copyAsNew(backup: string, partial: string): StoreSummary {
+  try {
+    cpSync(backup, partial);
+    const database = new DatabaseSync(partial);
+    try {
+      const damage = damageOf(database);
+      if (damage !== undefined) throw new Error(`${backup} is damaged: ${damage}`);
+      if (!isStore(database)) throw notStore(backup);
+      migrate(database, backup);
+      database.exec("BEGIN IMMEDIATE");
+      renewEpoch(database);
+      database.exec("DELETE FROM sessions");
+      database.exec("COMMIT");
+    } finally {
+      database.close();
+    }
+    return summarize(partial);
+  } catch (error) {
+    remove(partial);
+    throw error;
+  }
+}
+
+function damageOf(database: DatabaseSync): string | undefined {
+  try {
+    const [result] = database.prepare("PRAGMA quick_check(1)").all();
+    return result?.["quick_check"] === "ok" ? undefined : String(result?.["quick_check"]);
+  } catch (error) {
+    // Some damage is found before the check begins.
+    return (error as Error).message;
   }
 }
 
@@ -148,6 +185,29 @@ function sync(path: string): void {
   closeSync(descriptor);
 }
 
-function requireFile(path: string): void {
-  if (!existsSync(path)) throw new Error(`there is no file ${path}`);
+/** Removes a database and what SQLite keeps beside it. */
+function remove(path: string): void {
+  for (const end of ["", "-wal", "-shm", "-journal"]) rmSync(path + end, { force: true });
+}
+
+/** What every SQLite file begins with. */
+const databaseMagic = "SQLite format 3\0";
+
+/** @throws Error when there is no file, or none of a database, before anything is made for it */
+function requireDatabase(path: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) throw new Error(`there is no file ${path}`);
+  if (!stats.isFile()) throw new Error(`${path} is no file`);
+  const descriptor = openSync(path, "r");
+  try {
+    const start = Buffer.alloc(databaseMagic.length);
+    readSync(descriptor, start);
+    if (start.toString("latin1") !== databaseMagic) throw notStore(path);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function notStore(path: string): Error {
+  return new Error(`${path} is no store: it holds no data of Parlance`);
 }

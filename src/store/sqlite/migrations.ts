@@ -142,13 +142,13 @@ export interface Identity {
  */
 export function migrate(database: DatabaseSync, path: string): void {
   const version = versionOf(database);
+  if (!isStore(database) && database.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== undefined) {
+    throw new Error(`${path} is a database of another application`);
+  }
   if (version > schemaVersion) {
     throw new Error(
       `${path} has schema version ${version}, made by a newer release; this one knows versions up to ${schemaVersion}`,
     );
-  }
-  if (version === 0 && database.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== undefined) {
-    throw new Error(`${path} is a database of another application`);
   }
   for (const migration of migrations) {
     if (migration.version <= version) continue;
@@ -160,6 +160,16 @@ export function migrate(database: DatabaseSync, path: string): void {
     database.exec("COMMIT");
     failPoint("migration.after-commit");
   }
+}
+
+/** Tells whether a file holds a store, of whatever version. An empty one does not. */
+export function isStore(database: DatabaseSync): boolean {
+  // Other applications have versions and tables named `meta`, too.
+  const tables =
+    "SELECT count(*) AS count FROM sqlite_schema WHERE name IN ('meta', 'conversations', 'events')";
+  if (versionOf(database) === 0 || database.prepare(tables).get()?.["count"] !== 3) return false;
+  const columns = "SELECT count(*) AS count FROM pragma_table_info('meta') WHERE name IN ('name', 'value')";
+  return database.prepare(columns).get()?.["count"] === 2 && readIdentity(database).epoch !== "undefined";
 }
 
 /** Reads what names the store. */
