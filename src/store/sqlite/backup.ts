@@ -1,9 +1,9 @@
 import {
+  chmodSync,
   closeSync,
   cpSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -16,6 +16,7 @@ import { failPoint } from "../../fail-points.ts";
 import { openForReading } from "./database.ts";
 import { takeLock } from "./lock.ts";
 import { isStore, migrate, readIdentity, renewEpoch } from "./migrations.ts";
+import { makePrivateFile, makePrivateFolder } from "./private-files.ts";
 
 /** What a copy of a store holds. */
 export interface StoreSummary {
@@ -35,13 +36,14 @@ export interface StoreSummary {
 export function backupStore(path: string, target: string): StoreSummary {
   requireDatabase(path);
   if (existsSync(target)) throw new Error(`${target} exists already`);
-  mkdirSync(dirname(target), { recursive: true });
+  makePrivateFolder(dirname(target));
   const partial = partialOf(target);
   rmSync(partial, { force: true });
   try {
     const database = openForReading({ path });
     try {
       if (!isStore(database)) throw notStore(path);
+      makePrivateFile(partial);
       database.prepare("VACUUM INTO ?").run(partial);
     } finally {
       database.close();
@@ -70,7 +72,7 @@ export function restoreStore(
   nowMs: number,
 ): StoreSummary & { previous: string | undefined } {
   requireDatabase(backup);
-  mkdirSync(dirname(path), { recursive: true });
+  makePrivateFolder(dirname(path));
   const lock = takeLock(path);
   try {
     const partial = partialOf(path);
@@ -96,6 +98,7 @@ export function restoreStore(
 function copyAsNew(backup: string, partial: string): StoreSummary {
   try {
     cpSync(backup, partial);
+    chmodSync(partial, 0o600);
     const database = new DatabaseSync(partial);
     try {
       const damage = damageOf(database);

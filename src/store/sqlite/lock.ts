@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { makePrivateFile } from "./private-files.ts";
 
 /** Sole use of a database file. */
 export interface Lock {
@@ -14,6 +15,7 @@ export interface Lock {
  * @throws Error when another process has it
  */
 export function takeLock(path: string): Lock {
+  makePrivateFile(`${path}.lock`);
   const lock = new DatabaseSync(`${path}.lock`);
   try {
     lock.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");

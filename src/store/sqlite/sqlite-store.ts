@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
+import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { ChatError } from "../../errors.ts";
@@ -10,6 +10,7 @@ import type { CheckpointerData } from "./checkpointer.ts";
 import { takeLock } from "./lock.ts";
 import type { PackedEvents } from "./packed-events.ts";
 import { unpackEvents } from "./packed-events.ts";
+import { makePrivateFile, makePrivateFolder } from "./private-files.ts";
 import { type Call, closeMessage, type WorkerData } from "./wire.ts";
 
 /** Settings of the store. */
@@ -186,9 +187,9 @@ function unpackRead(call: Call, value: unknown): unknown {
 
 /** Makes the file's directory and returns the one path that names the file, whatever links lead to it. */
 function prepare(path: string): string {
-  const directory = dirname(resolve(path));
-  mkdirSync(directory, { recursive: true });
+  makePrivateFolder(dirname(resolve(path)));
   refuseCutOffRestore(path);
+  makePrivateFile(path);
   return existsSync(path) ? realpathSync(path) : resolve(path);
 }
 
