@@ -4,10 +4,10 @@
  * file, defaults. Nothing else reads the environment.
  */
 
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { failPointsProblem, failPointsVariable } from "./fail-points.ts";
 import { optionOf, type Setting, type SettingName, settings, variableOf } from "./settings.ts";
+import { readTextFile } from "./text-file.ts";
 
 export { type Setting, type SettingName, settings };
 
@@ -47,18 +47,40 @@ const foreignVariable = /^PARLANCE_(TEST_|BENCH_|FAILPOINTS$)/;
  */
 export function loadConfig(sources: ConfigSources = {}): Config {
   if (failPointsProblem !== undefined) throw new ConfigError(`${failPointsVariable}: ${failPointsProblem}`);
-  const env = sources.env ?? process.env;
-  const layers = [
-    readOptions(sources.options ?? {}),
-    readVariables(env),
-    readFile(sources.file ?? (env[fileVariable] || undefined)),
+  const layers = readLayers(sources, true);
+  return settle(readValues(Object.keys(settings) as SettingName[], layers));
+}
+
+/**
+ * Reads some settings only, for a command that concerns itself with nothing
+ * else: others may be unknown or wrong. A secret that is asked for also comes
+ * from its file.
+ *
+ * @throws ConfigError for the first of them found to be wrong
+ */
+export function loadSettings<Name extends SettingName>(
+  names: readonly Name[],
+  sources: ConfigSources = {},
+): Pick<Config, Name> {
+  return readValues(names, readLayers(sources, false));
+}
+
+/** @param strict whether to refuse what is no setting */
+function readLayers({ options = {}, env = process.env, file }: ConfigSources, strict: boolean): Layer[] {
+  return [
+    readOptions(options),
+    readVariables(env, strict),
+    readFile(file ?? (env[fileVariable] || undefined), strict),
   ];
-  const config: Record<string, unknown> = {};
-  for (const [name, setting] of Object.entries<Setting<unknown>>(settings)) {
-    const given = layers.find((layer) => layer.values.has(name));
-    config[name] = given ? read(name, setting, given) : setting.default;
-  }
-  return settle(config as Config, layers);
+}
+
+function readValues<Name extends SettingName>(
+  names: readonly Name[],
+  layers: readonly Layer[],
+): Pick<Config, Name> {
+  const values: Record<string, unknown> = {};
+  for (const name of names) values[name] = isSecretName(name) ? readSecret(name, layers) : read(name, layers);
+  return values as Pick<Config, Name>;
 }
 
 /** The values that one source gives, by the names of settings. */
@@ -76,20 +98,20 @@ function readOptions(options: Record<string, unknown>): Layer {
   return { values, written: true, place: optionOf };
 }
 
-function readVariables(env: Record<string, string | undefined>): Layer {
+function readVariables(env: Record<string, string | undefined>, strict: boolean): Layer {
   const names = new Map(Object.keys(settings).map((name) => [variableOf(name), name]));
   const values = new Map<string, unknown>();
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith("PARLANCE_") || foreignVariable.test(variable) || variable === fileVariable)
       continue;
     const name = names.get(variable);
-    if (name === undefined) throw new ConfigError(`${variable} is no setting; ${wayOut}`);
-    if (value) values.set(name, value);
+    if (name === undefined && strict) throw new ConfigError(`${variable} is no setting; ${wayOut}`);
+    if (name !== undefined && value) values.set(name, value);
   }
   return { values, written: true, place: variableOf };
 }
 
-function readFile(path: string | undefined): Layer {
+function readFile(path: string | undefined, strict: boolean): Layer {
   const place = (name: string) => `"${name}" in ${path}`;
   if (path === undefined) return { values: new Map(), written: false, place };
   const text = readText(path, "the configuration file");
@@ -106,7 +128,7 @@ function readFile(path: string | undefined): Layer {
     );
   }
   const values = new Map<string, unknown>(Object.entries(json));
-  refuseUnknown(values.keys(), (name) => `${place(name)} is no setting`);
+  if (strict) refuseUnknown(values.keys(), (name) => `${place(name)} is no setting`);
   return { values, written: false, place };
 }
 
@@ -118,12 +140,20 @@ function refuseUnknown(names: Iterable<string>, say: (name: string) => string): 
   }
 }
 
-function read(name: string, setting: Setting<unknown>, layer: Layer): unknown {
+function read(name: SettingName, layers: readonly Layer[]): unknown {
+  const setting: Setting<unknown> = settings[name];
+  const layer = layers.find(({ values }) => values.has(name));
+  if (layer === undefined) return setting.default;
   const given = layer.values.get(name);
   const value = layer.written && typeof given === "string" ? parse(setting, given) : given;
-  if (setting.schema.safeParse(value).success) return value;
+  if (setting.schema.safeParse(value).success)
+    return name === "host" || name === "adminHost" ? withoutBrackets(String(value)) : value;
   const shown = setting.secret ? "holds something else" : `is ${JSON.stringify(given)}`;
   throw new ConfigError(`${name} must be ${setting.allowed}, but ${layer.place(name)} ${shown}`);
+}
+
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, "$1");
 }
 
 const flagWords = new Map([
@@ -142,10 +172,8 @@ function parse(setting: Setting<unknown>, given: string): unknown {
   return given;
 }
 
-/** Checks what concerns several settings and brings in the files of secrets. */
-function settle(config: Config, layers: readonly Layer[]): Config {
-  config.host = config.host.replace(/^\[(.*)\]$/, "$1");
-  config.adminHost = config.adminHost.replace(/^\[(.*)\]$/, "$1");
+/** Checks what concerns several settings. */
+function settle(config: Config): Config {
   const { auth, host } = config;
   if (auth === "dev" && !isLoopback(host)) {
     throw new ConfigError(
@@ -153,9 +181,6 @@ function settle(config: Config, layers: readonly Layer[]): Config {
         "set PARLANCE_AUTH=jwt and PARLANCE_JWT_SECRET (at least 32 bytes), or listen on 127.0.0.1",
     );
   }
-  readSecretFile(config, layers, "jwtSecret", "jwtSecretFile");
-  readSecretFile(config, layers, "natsPassword", "natsPasswordFile");
-  readSecretFile(config, layers, "adminToken", "adminTokenFile");
   if (auth === "jwt" && config.jwtSecret === undefined) {
     throw new ConfigError(
       "jwtSecret is not set, and auth=jwt needs it; set PARLANCE_JWT_SECRET or PARLANCE_JWT_SECRET_FILE (at least 32 bytes)",
@@ -206,33 +231,33 @@ function settle(config: Config, layers: readonly Layer[]): Config {
 /** What a send may hold beside its content: ids, mentions, labels. */
 const requestOverheadBytes = 32_768;
 
-/** Settings that hold a secret, and those that name a file with it. */
-type SecretName = "jwtSecret" | "natsPassword" | "adminToken";
+/** Settings that hold a secret, each with another that names a file with it. */
+const secretNames = ["jwtSecret", "natsPassword", "adminToken"] as const;
+type SecretName = (typeof secretNames)[number];
 
-/** Brings in a secret's file. The two are one setting in two forms: the more important source wins. */
-function readSecretFile(
-  config: Config,
-  layers: readonly Layer[],
-  name: SecretName,
-  fileName: `${SecretName}File`,
-): void {
-  const path = config[fileName];
-  if (path === undefined) return;
-  const giver = layers.find((layer) => layer.values.has(name) || layer.values.has(fileName));
-  if (!giver?.values.has(fileName)) return;
+function isSecretName(name: string): name is SecretName {
+  return (secretNames as readonly string[]).includes(name);
+}
+
+/** Reads a secret or its file. The two are one setting in two forms: the more important source wins. */
+function readSecret(name: SecretName, layers: readonly Layer[]): unknown {
+  const fileName = `${name}File` as const;
+  const giver = layers.find(({ values }) => values.has(name) || values.has(fileName));
+  if (!giver?.values.has(fileName)) return read(name, layers);
   if (giver.values.has(name)) throw new ConfigError(`${name} and ${fileName} are both set; leave one out`);
+  const path = String(read(fileName, layers));
   const secret = readText(path, fileName).replace(/\r?\n$/, "");
   if (!settings[name].schema.safeParse(secret).success) {
     throw new ConfigError(
       `${fileName} must name a file with ${settings[name].allowed}, but ${path} holds something else`,
     );
   }
-  config[name] = secret;
+  return secret;
 }
 
 function readText(path: string, what: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return readTextFile(path);
   } catch (error) {
     throw new ConfigError(`${what} cannot be read: ${(error as Error).message}`, { cause: error });
   }

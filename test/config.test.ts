@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ConfigError, type ConfigSources, loadConfig, settings } from "../src/config.ts";
+import { ConfigError, type ConfigSources, loadConfig, loadSettings, settings } from "../src/config.ts";
 import { createParlance } from "../src/index.ts";
 import { optionOf, type Setting, variableOf } from "../src/settings.ts";
 import { seed } from "./support/seed.ts";
@@ -90,6 +90,33 @@ describe("the configuration", () => {
     const jwtSecretFile = fileWith(`${secret}\n`, "secret");
     expect(load({ options: { auth: "jwt", jwtSecretFile } }).jwtSecret).toBe(secret);
   });
+
+  test("reads files with a byte order mark as those without", () => {
+    const jwtSecretFile = fileWith(`\uFEFF${secret}\n`, "secret-bom");
+    const natsPasswordFile = fileWith("\uFEFFhunter2\r\n", "password-bom");
+    const adminTokenFile = fileWith("\uFEFFa token of 16 bytes", "token-bom");
+    const file = fileWith(`\uFEFF${JSON.stringify({ jwtSecretFile, natsPasswordFile, adminTokenFile })}`);
+    expect(load({ file, options: { natsUser: "u" } })).toMatchObject({
+      jwtSecret: secret,
+      natsPassword: "hunter2",
+      adminToken: "a token of 16 bytes",
+    });
+  });
+
+  test.each([
+    ["UTF-16", Buffer.from(`\uFEFF${secret}`, "utf16le")],
+    ["UTF-8", Buffer.from(`${secret}\xff`, "latin1")],
+  ])(
+    "refuses secret and configuration files that are not UTF-8 (%s is named), without a piece of them",
+    (name, bytes) => {
+      const path = join(folder, "other-encoding");
+      writeFileSync(path, bytes);
+      for (const sources of [{ options: { jwtSecretFile: path } }, { file: path }]) {
+        expect(refusal(sources)).toMatch(new RegExp(`cannot be read: .*other-encoding is .*${name}`));
+        expect(refusal(sources)).not.toContain("secret of");
+      }
+    },
+  );
 
   test("reads the NATS password from a file", () => {
     const natsPasswordFile = fileWith("hunter2\n", "password");
@@ -260,6 +287,30 @@ describe("a URL whose password holds a character that has to be encoded is refus
       expect((failure as Error).message).toMatch(/^(databaseUrl|natsUrl) must be .*percent-encoded/);
       expect((failure as Error).message).not.toMatch(/cret|user:\d/);
     }
+  });
+});
+
+describe("some settings for a command", () => {
+  test("are read without the others, whatever these say", () => {
+    const file = fileWith('{ "prot": 1, "auth": "jwt", "port": "x", "jwtIssuer": "shop" }');
+    const env = { PARLANCE_HOST: "0.0.0.0", PARLANCE_JWT_SECRET_FILE: "/none", PARLANCE_PROT: "1" };
+    const options = { jwtSecret: secret };
+    expect(loadSettings(["jwtSecret", "jwtIssuer"], { file, env, options })).toEqual({
+      jwtSecret: secret,
+      jwtIssuer: "shop",
+    });
+    const adminTokenFile = fileWith("a token of 16 bytes\n", "admin-token");
+    const admin = { PARLANCE_ADMIN_HOST: "[::1]", PARLANCE_ADMIN_TOKEN_FILE: adminTokenFile };
+    expect(loadSettings(["adminHost", "adminToken"], { env: admin })).toEqual({
+      adminHost: "::1",
+      adminToken: "a token of 16 bytes",
+    });
+  });
+
+  test("are checked themselves", () => {
+    expect(() => loadSettings(["adminPort"], { env: { PARLANCE_ADMIN_PORT: "x" } })).toThrow(
+      /^adminPort must/,
+    );
   });
 });
 

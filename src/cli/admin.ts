@@ -10,7 +10,7 @@ import {
   type Node,
   NodeState,
 } from "../../gen/parlance/admin/v1/admin_service_pb.js";
-import { loadConfig } from "../config.ts";
+import { loadSettings } from "../config.ts";
 import { type AdminClient, withAdmin } from "./admin-client.ts";
 import { fail, failUsage } from "./errors.ts";
 import { createProgress } from "./progress.ts";
@@ -96,9 +96,11 @@ function placeOf(args: {
   token?: string | undefined;
   config?: string | undefined;
 }) {
-  const { adminHost, adminPort = defaultAdminPort, adminToken } = loadConfig({ file: args.config });
+  const names = ["adminHost", "adminPort", "adminToken"] as const;
+  const config = loadSettings(names, { options: { adminToken: args.token }, file: args.config });
+  const { adminHost, adminPort = defaultAdminPort, adminToken } = config;
   const host = adminHost.includes(":") ? `[${adminHost}]` : adminHost;
-  return { address: args.server ?? `${host}:${adminPort}`, token: args.token ?? adminToken };
+  return { address: args.server ?? `${host}:${adminPort}`, token: adminToken };
 }
 
 function rateOf(text: string): number {

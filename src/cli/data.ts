@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { type ArgsDef, defineCommand } from "citty";
-import { type Config, loadConfig } from "../config.ts";
+import { type Config, loadSettings } from "../config.ts";
 import { backup, check, dataFileOf, migrateStore, restore } from "../maintenance.ts";
 import { CommandError, fail } from "./errors.ts";
 import { createProgress } from "./progress.ts";
@@ -105,7 +105,7 @@ export const migrateStoreCommand = defineCommand({
     },
   },
   async run({ args }) {
-    const config = loadConfig({
+    const config = loadSettings(["dataDir", "databaseUrl", "databaseSchema"], {
       options: {
         dataDir: args["data-dir"],
         databaseUrl: args["database-url"],
@@ -125,11 +125,13 @@ export const migrateStoreCommand = defineCommand({
   },
 });
 
-function configOf(args: { "data-dir"?: string | undefined; config?: string | undefined }): Config {
+type DataSettings = Pick<Config, "dataDir" | "databaseUrl">;
+
+function configOf(args: { "data-dir"?: string | undefined; config?: string | undefined }): DataSettings {
   const dataDir = args["data-dir"];
-  const config = loadConfig({ options: { dataDir }, file: args.config });
   // Who names a folder means that, wherever the service keeps its data.
-  return dataDir === undefined ? config : { ...config, databaseUrl: undefined };
+  if (dataDir !== undefined) return { dataDir, databaseUrl: undefined };
+  return loadSettings(["dataDir", "databaseUrl"], { file: args.config });
 }
 
 /** Turns what the store says into the one line of a command that failed. */

@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
 import { mintToken } from "../auth/mint.ts";
 import { isUserId, userIdRule } from "../auth/user-id.ts";
-import { loadConfig, settings } from "../config.ts";
+import { loadSettings, settings } from "../config.ts";
 import { parseDuration } from "./duration.ts";
 import { fail, failUsage } from "./errors.ts";
 
@@ -31,8 +31,9 @@ export const tokenCommand = defineCommand({
     if (args.secret !== undefined && !settings.jwtSecret.schema.safeParse(args.secret).success) {
       failUsage("--secret is too short", `it must be ${settings.jwtSecret.allowed}`);
     }
-    const config = loadConfig({ file: args.config });
-    const secret = args.secret ?? config.jwtSecret;
+    const names = ["jwtSecret", "jwtIssuer", "jwtAudience"] as const;
+    const config = loadSettings(names, { options: { jwtSecret: args.secret }, file: args.config });
+    const secret = config.jwtSecret;
     if (secret === undefined) {
       fail(
         "there is no secret to sign with",

@@ -84,8 +84,24 @@ describe("parlance token", () => {
     expect(stderr).not.toContain("hunter2");
   });
 
+  test("refuses a wrong setting in one line, and minds none that does not concern it", () => {
+    const env = { PARLANCE_PORT: "high", PARLANCE_HOST: "0.0.0.0", PARLANCE_SOMETHING: "1" };
+    const wrong = parlance(["token", "--user", "alice"], { ...env, PARLANCE_JWT_SECRET: "short" });
+    expect(wrong.status).toBe(2);
+    expect(wrong.stderr).toBe(
+      "parlance: jwtSecret must be text of at least 32 bytes, but PARLANCE_JWT_SECRET holds something else\n",
+    );
+    const right = parlance(["token", "--user", "alice", "--secret", secret], {
+      ...env,
+      PARLANCE_JWT_SECRET_FILE: "/none",
+    });
+    expect(right).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ey\S+\n$/) });
+  });
+});
+
+describe("parlance serve", () => {
   test("refuses a wrong setting in one line", () => {
-    const { status, stderr } = parlance(["token", "--user", "alice"], { PARLANCE_PORT: "high" });
+    const { status, stderr } = parlance(["serve"], { PARLANCE_PORT: "high" });
     expect(status).toBe(2);
     expect(stderr).toBe(
       'parlance: port must be a whole number from 0 to 65,535, but PARLANCE_PORT is "high"\n',
