@@ -19,6 +19,8 @@ rules concern several settings:
 
 - With \`auth\` = \`dev\` anyone can log in as anybody, so the server then listens on loopback addresses only. To
   serve others, set \`PARLANCE_AUTH=jwt\` and \`PARLANCE_JWT_SECRET\`.
+- A server that others can reach needs \`tlsCertFile\` and \`tlsKeyFile\`, or \`allowInsecure\` = \`plain-text\` where a
+  proxy before it has the certificate.
 - \`sessionMaxAgeMs\` < \`maxConnectionAgeMs\`, \`maxContentBytes\` + 32,768 ≤ \`maxRequestBytes\` ≤ \`outboxMaxBytes\`.
 - \`natsUrl\` needs \`databaseUrl\`; more than one worker needs both; an \`adminHost\` that others can reach needs
   \`adminToken\`.

@@ -4,7 +4,7 @@
  * file, defaults. Nothing else reads the environment.
  */
 
-import { isIP } from "node:net";
+import { exposureProblem } from "./exposure.ts";
 import { failPointsProblem, failPointsVariable } from "./fail-points.ts";
 import { optionOf, type Setting, type SettingName, settings, variableOf } from "./settings.ts";
 import { readTextFile } from "./text-file.ts";
@@ -63,6 +63,25 @@ export function loadSettings<Name extends SettingName>(
   sources: ConfigSources = {},
 ): Pick<Config, Name> {
   return readValues(names, readLayers(sources, false));
+}
+
+/**
+ * Returns what to say of each secret among command-line options: other users of
+ * the machine can read those. Never holds a piece of it.
+ */
+export function visibleSecrets(options: Record<string, unknown>): { option: string; message: string }[] {
+  return Object.entries(settings)
+    .filter(([name, { secret }]) => secret && holdsSecret(name, options[name]))
+    .map(([name]) => ({
+      option: optionOf(name),
+      message: `other users of this machine can read ${optionOf(name)}; set ${variableOf(name)}${isSecretName(name) ? ` or ${variableOf(`${name}File`)}` : ""} instead`,
+    }));
+}
+
+/** A URL is a secret only when it has a password or a token. */
+function holdsSecret(name: string, value: unknown): boolean {
+  if (typeof value !== "string") return false;
+  return !name.endsWith("Url") || /\/\/[^/]*@|[?&]password=/.test(value);
 }
 
 /** @param strict whether to refuse what is no setting */
@@ -174,14 +193,9 @@ function parse(setting: Setting<unknown>, given: string): unknown {
 
 /** Checks what concerns several settings. */
 function settle(config: Config): Config {
-  const { auth, host } = config;
-  if (auth === "dev" && !isLoopback(host)) {
-    throw new ConfigError(
-      `host ${host} is reachable by others, and with auth=dev anyone can log in as anybody; ` +
-        "set PARLANCE_AUTH=jwt and PARLANCE_JWT_SECRET (at least 32 bytes), or listen on 127.0.0.1",
-    );
-  }
-  if (auth === "jwt" && config.jwtSecret === undefined) {
+  const problem = exposureProblem(config);
+  if (problem !== undefined) throw new ConfigError(problem);
+  if (config.auth === "jwt" && config.jwtSecret === undefined) {
     throw new ConfigError(
       "jwtSecret is not set, and auth=jwt needs it; set PARLANCE_JWT_SECRET or PARLANCE_JWT_SECRET_FILE (at least 32 bytes)",
     );
@@ -194,11 +208,6 @@ function settle(config: Config): Config {
   if (config.workers !== "1" && config.natsUrl === undefined) {
     throw new ConfigError(
       `workers is ${config.workers}, and several processes need databaseUrl and natsUrl; set PARLANCE_DATABASE_URL and PARLANCE_NATS_URL, or leave workers out`,
-    );
-  }
-  if (config.adminPort !== undefined && config.adminToken === undefined && !isLoopback(config.adminHost)) {
-    throw new ConfigError(
-      `adminHost ${config.adminHost} is reachable by others, and there is no adminToken; set PARLANCE_ADMIN_TOKEN or PARLANCE_ADMIN_TOKEN_FILE, or listen on 127.0.0.1`,
     );
   }
   if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined)) {
@@ -261,11 +270,4 @@ function readText(path: string, what: string): string {
   } catch (error) {
     throw new ConfigError(`${what} cannot be read: ${(error as Error).message}`, { cause: error });
   }
-}
-
-/** Tells whether only this machine can reach an address. In doubt it says no. */
-function isLoopback(host: string): boolean {
-  if (isIP(host) === 4) return host.startsWith("127.");
-  if (isIP(host) === 6) return /^(0*:)+0*1$/.test(host) || /^::ffff:127\./i.test(host);
-  return host.toLowerCase() === "localhost";
 }

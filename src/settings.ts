@@ -288,6 +288,14 @@ export const settings = {
   }),
   tlsKeyFile: text({ default: undefined, description: "The private key of `tlsCertFile`, PEM." }),
 
+  allowInsecure: text({
+    default: undefined,
+    allowed: "plain-text, weak-secret, or both with a comma between them",
+    pattern: /^(plain-text|weak-secret)(,(plain-text|weak-secret))*$/,
+    description:
+      "What a server that others can reach is allowed: `plain-text`, to listen without a certificate, as behind a proxy that has one; `weak-secret`, a `jwtSecret` or `adminToken` that can be guessed. Without it such a server does not start.",
+  }),
+
   maxContentBytes: integer({
     default: 65_536,
     min: 1_024,

@@ -1,9 +1,17 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ConfigError, type ConfigSources, loadConfig, loadSettings, settings } from "../src/config.ts";
+import {
+  ConfigError,
+  type ConfigSources,
+  loadConfig,
+  loadSettings,
+  settings,
+  visibleSecrets,
+} from "../src/config.ts";
 import { createParlance } from "../src/index.ts";
 import { optionOf, type Setting, variableOf } from "../src/settings.ts";
 import { seed } from "./support/seed.ts";
@@ -143,7 +151,7 @@ describe("the configuration", () => {
 
   test("takes an admin port that others can reach once it has a token, from a file too", () => {
     const adminTokenFile = fileWith("a token of 16 bytes\n", "admin-token");
-    const options = { adminPort: "0", adminHost: "[::]", adminTokenFile };
+    const options = { adminPort: "0", adminHost: "[::]", adminTokenFile, allowInsecure: "plain-text" };
     expect(load({ options })).toMatchObject({ adminHost: "::", adminToken: "a token of 16 bytes" });
   });
 
@@ -246,7 +254,7 @@ describe("a server where anyone can log in as anybody", () => {
 
   test("listens anywhere once it checks tokens", () => {
     const env = { PARLANCE_HOST: "0.0.0.0", PARLANCE_AUTH: "jwt", PARLANCE_JWT_SECRET: secret };
-    expect(load({ env }).host).toBe("0.0.0.0");
+    expect(load({ env: { ...env, PARLANCE_ALLOW_INSECURE: "plain-text" } }).host).toBe("0.0.0.0");
   });
 });
 
@@ -288,6 +296,82 @@ describe("a URL whose password holds a character that has to be encoded is refus
       expect((failure as Error).message).not.toMatch(/cret|user:\d/);
     }
   });
+});
+
+describe("a server that others can reach", () => {
+  const tokens = { auth: "jwt", jwtSecret: secret };
+  const tls = { tlsCertFile: "a.pem", tlsKeyFile: "a.key" };
+  const weakSecrets = [
+    "a".repeat(40),
+    "changeme".repeat(4),
+    "0123456789abcdef".repeat(2),
+    `password${"x7q".repeat(9)}`,
+  ];
+
+  test.each([
+    ["its port", { ...tokens, host: "0.0.0.0" }],
+    ["its admin port", { adminPort: "0", adminHost: "192.0.2.1", adminToken: "a token of 16 bytes" }],
+  ])("speaks plain text on %s only where that is allowed by name", (_, options) => {
+    expect(refusal({ options })).toMatch(
+      /ost \S+ is reachable by others, and without TLS .*TLS_CERT_FILE.*plain-text$/,
+    );
+    expect(refusal({ options: { ...options, allowInsecure: "weak-secret" } })).toContain("without TLS");
+    for (const more of [tls, { allowInsecure: "plain-text" }, { allowInsecure: "weak-secret,plain-text" }])
+      expect(() => load({ options: { ...options, ...more } })).not.toThrow();
+  });
+
+  test.each(weakSecrets)("has no secret that can be guessed (%j), unless that is allowed by name", (weak) => {
+    for (const options of [
+      { ...tokens, jwtSecret: weak, host: "::", ...tls },
+      { adminPort: "0", adminHost: "::", adminToken: weak, ...tls },
+    ]) {
+      const message = refusal({ options });
+      expect(message).toMatch(/(jwtSecret|adminToken) can be guessed; .*openssl rand/);
+      expect(message).not.toContain(weak);
+      expect(refusal({ options: { ...options, allowInsecure: "plain-text" } })).toBe(message);
+      expect(() => load({ options: { ...options, allowInsecure: "weak-secret" } })).not.toThrow();
+      expect(() => load({ options: { ...options, host: "127.0.0.1", adminHost: "::1" } })).not.toThrow();
+    }
+  });
+
+  test("takes secrets made at random, in any writing", () => {
+    const encodings = fc.constantFrom("hex" as const, "base64" as const, "base64url" as const);
+    const bytes = fc.noShrink(fc.constant(null).map(() => randomBytes(32)));
+    fc.assert(
+      fc.property(bytes, encodings, (random, encoding) => {
+        const options = { ...tokens, jwtSecret: random.toString(encoding), host: "::", ...tls };
+        expect(() => load({ options })).not.toThrow();
+      }),
+      { seed: seed(), numRuns: 200 },
+    );
+  });
+});
+
+test("each secret on the command line is warned of, with the way out and without a piece of it", () => {
+  const options = {
+    jwtSecret: secret,
+    adminToken: secret,
+    natsToken: secret,
+    databaseUrl: "postgres://user:hunter2hunter2@db/chat",
+    natsUrl: "nats://token-of-nats@nats",
+    port: "1",
+  };
+  const warnings = visibleSecrets(options);
+  expect(warnings.map(({ option }) => option).sort()).toEqual([
+    "--admin-token",
+    "--database-url",
+    "--jwt-secret",
+    "--nats-token",
+    "--nats-url",
+  ]);
+  for (const { option, message } of warnings) {
+    expect(message).toContain(`${option}; set PARLANCE_`);
+    expect(message).not.toMatch(/hunter2|token-of-nats|secret of the/);
+  }
+  expect(warnings.find(({ option }) => option === "--jwt-secret")?.message).toContain(
+    "PARLANCE_JWT_SECRET_FILE",
+  );
+  expect(visibleSecrets({ databaseUrl: "postgres://db/chat", natsUrl: "nats://nats" })).toEqual([]);
 });
 
 describe("some settings for a command", () => {

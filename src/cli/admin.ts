@@ -12,7 +12,7 @@ import {
 } from "../../gen/parlance/admin/v1/admin_service_pb.js";
 import { loadSettings } from "../config.ts";
 import { type AdminClient, withAdmin } from "./admin-client.ts";
-import { fail, failUsage } from "./errors.ts";
+import { fail, failUsage, warnOfVisibleSecrets } from "./errors.ts";
 import { createProgress } from "./progress.ts";
 
 /** The port that is asked when nothing says another. */
@@ -96,11 +96,12 @@ function placeOf(args: {
   token?: string | undefined;
   config?: string | undefined;
 }) {
-  const names = ["adminHost", "adminPort", "adminToken"] as const;
-  const config = loadSettings(names, { options: { adminToken: args.token }, file: args.config });
-  const { adminHost, adminPort = defaultAdminPort, adminToken } = config;
+  warnOfVisibleSecrets({ adminToken: args.token }, { "--admin-token": "--token" });
+  const { config: file } = args;
+  const { adminHost, adminPort = defaultAdminPort } = loadSettings(["adminHost", "adminPort"], { file });
   const host = adminHost.includes(":") ? `[${adminHost}]` : adminHost;
-  return { address: args.server ?? `${host}:${adminPort}`, token: adminToken };
+  const token = args.token ?? loadSettings(["adminToken"], { file }).adminToken;
+  return { address: args.server ?? `${host}:${adminPort}`, token };
 }
 
 function rateOf(text: string): number {

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { type ArgsDef, defineCommand } from "citty";
 import { type Config, loadSettings } from "../config.ts";
 import { backup, check, dataFileOf, migrateStore, restore } from "../maintenance.ts";
-import { CommandError, fail } from "./errors.ts";
+import { CommandError, fail, warnOfVisibleSecrets } from "./errors.ts";
 import { createProgress } from "./progress.ts";
 
 const dataArgs = {
@@ -105,14 +105,14 @@ export const migrateStoreCommand = defineCommand({
     },
   },
   async run({ args }) {
-    const config = loadSettings(["dataDir", "databaseUrl", "databaseSchema"], {
-      options: {
-        dataDir: args["data-dir"],
-        databaseUrl: args["database-url"],
-        databaseSchema: args["database-schema"],
-      },
-      file: args.config,
-    });
+    const options = {
+      dataDir: args["data-dir"],
+      databaseUrl: args["database-url"],
+      databaseSchema: args["database-schema"],
+    };
+    warnOfVisibleSecrets(options);
+    const names = ["dataDir", "databaseUrl", "databaseSchema"] as const;
+    const config = loadSettings(names, { options, file: args.config });
     const { epoch, lastPosition, tables } = await migrateStore(config, createProgress(process.stderr)).catch(
       (error: unknown) =>
         fail((error as Error).message, "stop the service first, and name an empty database", error),

@@ -4,7 +4,7 @@
  * configuration is wrong.
  */
 
-import { ConfigError } from "../config.ts";
+import { ConfigError, visibleSecrets } from "../config.ts";
 
 /** Ends a command. Its message is shown to people as it is. */
 export class CommandError extends Error {
@@ -25,6 +25,15 @@ export function fail(message: string, wayOut: string, cause?: unknown): never {
 /** Ends the command: it was not called as it should be. */
 export function failUsage(message: string, wayOut: string): never {
   throw new CommandError(`${message}; ${wayOut}`, 2);
+}
+
+/** Says on the standard error output which of a command's settings are secrets that other users can read. */
+export function warnOfVisibleSecrets(
+  options: Record<string, unknown>,
+  names: Record<string, string> = {},
+): void {
+  for (const { option, message } of visibleSecrets(options))
+    process.stderr.write(`parlance: warning: ${message.replace(option, names[option] ?? option)}\n`);
 }
 
 /** Prints why a command failed and returns its exit code. What nobody foresaw is printed with its stack. */

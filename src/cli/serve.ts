@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { defineCommand } from "citty";
-import { type Config, loadConfig } from "../config.ts";
+import { type Config, loadConfig, visibleSecrets } from "../config.ts";
 import { failPointsIgnored, failPointsVariable, testBuildFlag } from "../fail-points.ts";
 import { type RunningServer, startServer } from "../server.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
@@ -22,8 +22,10 @@ export const serveCommand = defineCommand({
     // grpc-js says by itself, in a line of its own, what is said here in words.
     setLogVerbosity(logVerbosity.NONE);
     if (cluster.isWorker) return beWorker(serveAsWorker);
-    const config = loadConfig({ options: settingOptions(args), file: args["config"] as string | undefined });
+    const options = settingOptions(args);
+    const config = loadConfig({ options, file: args["config"] as string | undefined });
     const log = createLogger(config);
+    for (const { option, message } of visibleSecrets(options)) log.warn({ option }, message);
     if (failPointsIgnored)
       log.warn({}, `${failPointsVariable} is ignored: it is for test builds, node ${testBuildFlag}`);
     const unexpected = watchUnexpected(log, config.drainGraceMs + closeGraceMs);

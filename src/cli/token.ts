@@ -3,7 +3,7 @@ import { mintToken } from "../auth/mint.ts";
 import { isUserId, userIdRule } from "../auth/user-id.ts";
 import { loadSettings, settings } from "../config.ts";
 import { parseDuration } from "./duration.ts";
-import { fail, failUsage } from "./errors.ts";
+import { fail, failUsage, warnOfVisibleSecrets } from "./errors.ts";
 
 /** `parlance token`: prints a token for development, and nothing else. */
 export const tokenCommand = defineCommand({
@@ -32,7 +32,9 @@ export const tokenCommand = defineCommand({
       failUsage("--secret is too short", `it must be ${settings.jwtSecret.allowed}`);
     }
     const names = ["jwtSecret", "jwtIssuer", "jwtAudience"] as const;
-    const config = loadSettings(names, { options: { jwtSecret: args.secret }, file: args.config });
+    const options = { jwtSecret: args.secret };
+    warnOfVisibleSecrets(options, { "--jwt-secret": "--secret" });
+    const config = loadSettings(names, { options, file: args.config });
     const secret = config.jwtSecret;
     if (secret === undefined) {
       fail(

@@ -96,6 +96,9 @@ describe("parlance token", () => {
       PARLANCE_JWT_SECRET_FILE: "/none",
     });
     expect(right).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ey\S+\n$/) });
+    expect(right.stderr).toBe(
+      "parlance: warning: other users of this machine can read --secret; set PARLANCE_JWT_SECRET or PARLANCE_JWT_SECRET_FILE instead\n",
+    );
   });
 });
 

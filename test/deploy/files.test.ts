@@ -1,11 +1,13 @@
 /** What can be said of the files in `deploy/` without running what they are for. */
 
 import { execFileSync, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { Ajv } from "ajv";
 import { describe, expect, test } from "vitest";
+import { loadConfig } from "../../src/config.ts";
 import { settings, variableOf } from "../../src/settings.ts";
 import { comingSettings, deployFiles, parseYaml, readYaml, variablesIn, whyMissing } from "./files.ts";
 
@@ -71,6 +73,21 @@ describe("the Dockerfile", () => {
   });
 });
 
+/** What the settings of a node are in the end, once an operator has filled in the secrets. */
+function configOf(environment: Record<string, string>) {
+  const filled = Object.entries(environment).map(([name, value]) => [
+    name,
+    String(value).replace(/\$\{\w+:\?.*?\}/g, randomBytes(32).toString("hex")),
+  ]);
+  return loadConfig({ env: Object.fromEntries(filled) });
+}
+
+/** The settings that the image has by itself. */
+function imageEnvironment(): Record<string, string> {
+  const assignments = read("deploy/docker/Dockerfile").matchAll(/\b(PARLANCE_\w+)=(\S+)/g);
+  return Object.fromEntries([...assignments].map(([, name, value]) => [name, value]));
+}
+
 interface Compose {
   services: Record<
     string,
@@ -88,6 +105,22 @@ describe("the compose files", () => {
       expect(Number.parseInt(stop_grace_period, 10) * 1_000).toBeGreaterThan(settings.drainGraceMs.default);
     }
   });
+
+  test.for(files)(
+    "%s gives nodes settings that go together, and the image alone asks how to be reached",
+    (path) => {
+      const image = imageEnvironment();
+      expect(() => configOf({ ...image, PARLANCE_JWT_SECRET: "${A:?}" })).toThrow("PARLANCE_ALLOW_INSECURE");
+      const nodes = Object.entries(readYaml<Compose>(path).services).filter(([name]) =>
+        /^parlance/.test(name),
+      );
+      for (const [, { environment = {} }] of nodes)
+        expect(configOf({ ...image, ...environment })).toMatchObject({
+          host: "0.0.0.0",
+          allowInsecure: "plain-text",
+        });
+    },
+  );
 
   test("mount files that are there", () => {
     const mounted = files.flatMap((path) =>
