@@ -12,6 +12,9 @@ const places = [
 ];
 const executablePath = places.find((place) => place !== undefined && existsSync(place));
 
+/** A name that leads to this machine and is no secure context over plain http, as a name in a local network. */
+export const lanName = "chat.lan";
+
 const args = [
   "--headless",
   "--no-sandbox",
@@ -21,6 +24,7 @@ const args = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  `--host-resolver-rules=MAP ${lanName} 127.0.0.1`,
 ];
 
 /** Describes what is tested in a browser: left out, with a word of why, where there is none. */

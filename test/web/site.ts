@@ -7,6 +7,9 @@ import type { Config } from "../../src/config.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
+/** Where the built page is. */
+export const pageFolder = fileURLToPath(new URL("../../dist/web", import.meta.url));
+
 /** A server in this process. */
 export interface Site extends TestServer {
   /** Where browsers find it, such as `127.0.0.1:8080`. */
@@ -51,8 +54,8 @@ export async function startMortalSite(): Promise<MortalSite> {
 }
 
 function requirePage(): void {
-  const page = fileURLToPath(new URL("../../dist/web/index.html", import.meta.url));
-  if (!existsSync(page)) throw new Error("the web page is not built: run `npm run build:web`");
+  if (!existsSync(`${pageFolder}/index.html`))
+    throw new Error("the web page is not built: run `npm run build:web`");
 }
 
 function freePort(): Promise<number> {

@@ -1,5 +1,6 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
+import { v7 as uuidv7 } from "uuid";
 import {
   ChatService,
   type LoginResponse,
@@ -81,7 +82,7 @@ function save(credentials: Credentials, response: LoginResponse): void {
 function deviceId(): string {
   const known = sessionStorage.getItem(deviceKey);
   if (known !== null) return known;
-  const made = `web-${crypto.randomUUID()}`;
+  const made = `web-${uuidv7()}`;
   sessionStorage.setItem(deviceKey, made);
   return made;
 }

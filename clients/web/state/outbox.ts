@@ -1,3 +1,4 @@
+import { v7 as uuidv7 } from "uuid";
 import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
 import { Sends, type Target } from "../../typescript/sends.ts";
 import type { Calls } from "../client/calls.ts";
@@ -44,7 +45,7 @@ export class Outbox {
   /** Shows a message as being sent, and sends it. */
   send(conversationId: string, text: string): void {
     const outgoing: Outgoing = {
-      clientMessageId: crypto.randomUUID(),
+      clientMessageId: uuidv7(),
       text,
       timeMs: Date.now(),
       state: "sending",
