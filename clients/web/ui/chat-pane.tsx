@@ -5,6 +5,7 @@ import { Composer } from "./composer.tsx";
 import { useChat } from "./context.ts";
 import { DetailsPanel } from "./details-panel.tsx";
 import { focusSoon } from "./focus.ts";
+import { isComposing } from "./keys.ts";
 import { TimelineView } from "./timeline-view.tsx";
 
 /** The open conversation. */
@@ -23,7 +24,7 @@ export function ChatPane({ conversation }: { conversation: Conversation }) {
   }
 
   function onKeyDown(event: KeyboardEvent) {
-    if (event.key !== "Escape" || event.defaultPrevented) return;
+    if (event.key !== "Escape" || event.defaultPrevented || isComposing(event)) return;
     if (details) closeDetails();
     else leave();
   }

@@ -3,6 +3,7 @@ import { Role } from "../../../gen/parlance/chat/v1/group_pb.js";
 import type { Conversation } from "../state/model.ts";
 import { useChat, useChatState } from "./context.ts";
 import { Icon } from "./icons.tsx";
+import { isComposing } from "./keys.ts";
 import { titleOf } from "./titles.ts";
 
 /** Where a message is written. What is not sent stays as a draft. */
@@ -33,8 +34,7 @@ export function Composer({ conversation }: { conversation: Conversation }) {
   }
 
   function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>) {
-    // While an input method composes, Enter takes its suggestion.
-    if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) send(event);
+    if (event.key === "Enter" && !event.shiftKey && !isComposing(event)) send(event);
   }
 
   if (forbidden !== undefined)

@@ -1,4 +1,5 @@
-import { useEffect, useId, useRef } from "react";
+import { type KeyboardEvent, useEffect, useId, useRef } from "react";
+import { isComposing } from "./keys.ts";
 
 /** A text field with its label, a hint, and what is wrong with it. */
 export function Field({
@@ -38,6 +39,7 @@ export function Field({
     autoComplete: "off",
     "aria-describedby": about,
     "aria-invalid": problem ? true : undefined,
+    onKeyDown: leaveToInputMethod,
     onChange: ({ target }: { target: { value: string } }) => onChange(target.value),
   };
   return (
@@ -57,4 +59,9 @@ export function Field({
       )}
     </div>
   );
+}
+
+/** The Enter that takes a suggestion submits no form, and the Escape that drops it closes no dialog. */
+function leaveToInputMethod(event: KeyboardEvent): void {
+  if (isComposing(event)) event.preventDefault();
 }
