@@ -51,18 +51,24 @@ describeInBrowser("what people type is text, and nothing else", () => {
     expect(await foreignElements(alice)).toBe(0);
   });
 
-  test("only web addresses become links", async () => {
+  test("only web and mail addresses become links", async () => {
     const bob = await windowOf("bob");
     await bob.startDirect("carol");
     await bob.say("javascript:alert(1) data:text/html,x https://example.org/a?b=1. (http://example.org/)");
+    await bob.say("“https://example.org/it's”。写信给bob@example.org");
     await bob.log.getByText("javascript:").waitFor();
+    await bob.log.getByText("写信给").waitFor();
     const links = await bob.log.getByRole("link").all();
-    const hrefs = await Promise.all(links.map((link) => link.getAttribute("href")));
-    expect(hrefs).toEqual(["https://example.org/a?b=1", "http://example.org/"]);
-    for (const link of links) {
-      expect(await link.getAttribute("rel")).toContain("noopener");
-      expect(await link.getAttribute("target")).toBe("_blank");
-    }
+    const found = await Promise.all(
+      links.map(async (link) => [await link.getAttribute("href"), await link.getAttribute("target")]),
+    );
+    expect(found).toEqual([
+      ["https://example.org/a?b=1", "_blank"],
+      ["http://example.org/", "_blank"],
+      ["https://example.org/it's", "_blank"],
+      ["mailto:bob@example.org", null],
+    ]);
+    for (const link of links) expect(await link.getAttribute("rel")).toContain("noopener");
   });
 
   test("terminal escapes are symbols, and text that runs backwards turns nothing else around", async () => {

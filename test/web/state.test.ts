@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { directConversationId as idOnPage } from "../../clients/web/state/conversations.ts";
 import type { Message } from "../../clients/web/state/model.ts";
 import { addEntry, addPage, loadingTimeline, type Timeline } from "../../clients/web/state/timeline.ts";
-import { initials, inline, pieces, visible } from "../../clients/web/ui/text.ts";
+import { initials, inline, visible } from "../../clients/web/ui/text.ts";
 import { directConversationId } from "../../src/chat/ids.ts";
 
 function message(seq: number): Message {
@@ -32,17 +32,6 @@ test("events and pages that overlap in any order make a history without holes or
 test("an event older than what is loaded waits for its page", () => {
   const timeline = addPage(loadingTimeline(), page(50, 60), false);
   expect(addEntry(timeline, message(20))).toBe(timeline);
-});
-
-test("web addresses end before the sentence does, and nothing else is one", () => {
-  expect(pieces("See https://a.example/b(c), or javascript:x.")).toEqual([
-    { text: "See " },
-    { text: "https://a.example/b(c)", href: "https://a.example/b(c)" },
-    { text: ", or javascript:x." },
-  ]);
-  expect(pieces("(http://a.example/.)")[1]?.href).toBe("http://a.example/");
-  expect(pieces("https://")).toEqual([{ text: "https://" }]);
-  expect(pieces("")).toEqual([]);
 });
 
 test("control characters become symbols, and names stay on their line", () => {

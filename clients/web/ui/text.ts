@@ -1,7 +1,5 @@
 const bidiControls = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const controls = /[^\P{Cc}\n\t]/gu;
-const urls = /https?:\/\/[^\s<>"'`\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
-const trailing = /[.,:;!?…\]}]+$/;
 
 /** Shows control characters, such as those of terminals, as symbols. Line breaks and tabs stay. */
 export function visible(text: string): string {
@@ -18,36 +16,6 @@ function symbolOf(control: string): string {
 /** Returns a text that may stand beside others in one line: nothing in it turns the others around. */
 export function inline(text: string): string {
   return visible(text.replace(bidiControls, "").replace(/\s+/g, " ")).trim();
-}
-
-/** A piece of a message: plain text, or a web address. */
-export interface Piece {
-  text: string;
-  href?: string;
-}
-
-/** Finds the web addresses in a text. Only http and https count. */
-export function pieces(text: string): Piece[] {
-  const found: Piece[] = [];
-  let end = 0;
-  for (const match of text.matchAll(urls)) {
-    const address = withoutSentence(match[0]);
-    const href = URL.parse(address)?.href;
-    if (href === undefined) continue;
-    if (match.index > end) found.push({ text: text.slice(end, match.index) });
-    found.push({ text: address, href });
-    end = match.index + address.length;
-  }
-  if (end < text.length) found.push({ text: text.slice(end) });
-  return found;
-}
-
-/** Cuts off what belongs to the sentence around an address; brackets that were opened in it stay. */
-function withoutSentence(address: string): string {
-  let cut = address.replace(trailing, "");
-  while (cut.endsWith(")") && cut.split(")").length > cut.split("(").length)
-    cut = cut.slice(0, -1).replace(trailing, "");
-  return cut;
 }
 
 /** Returns one or two letters that stand for a name. */
