@@ -285,5 +285,6 @@ function callerOf(userId: string): Caller {
     platform: 0,
     sessionId: "in-process",
     expireTimeMs: Number.MAX_SAFE_INTEGER,
+    issueTimeMs: 0,
   };
 }

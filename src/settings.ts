@@ -271,7 +271,8 @@ export const settings = {
     min: 1,
     max: 315_360_000,
     unit: "s",
-    description: "The longest time since a token was issued (`iat`), whatever its `exp` says.",
+    description:
+      "The longest time since a token was issued (`iat`), whatever its `exp` says. Sessions and streams made from a token end then, too, and tokens without `iat` are refused.",
   }),
   sessionTtlSeconds: integer({
     default: 2_592_000,

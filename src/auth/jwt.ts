@@ -3,7 +3,7 @@ import { errors, type JWTPayload, jwtVerify } from "jose";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { latestTimeMs } from "./latest-time.ts";
 import { isUserId } from "./user-id.ts";
-import type { TokenVerifier } from "./verifier.ts";
+import type { Identity, TokenVerifier } from "./verifier.ts";
 
 /** What tokens are checked against. */
 export interface JwtOptions {
@@ -44,6 +44,8 @@ export function createJwtVerifier(options: JwtOptions): TokenVerifier {
   };
 
   return {
+    ...(maxAgeSeconds !== undefined && { maxAgeMs: maxAgeSeconds * 1000 }),
+
     async verify(credential) {
       if (credential.kind !== "token") {
         throw new ChatError(
@@ -60,12 +62,13 @@ export function createJwtVerifier(options: JwtOptions): TokenVerifier {
       );
       if (audience === undefined && payload.aud !== undefined)
         throw invalid("meant for an audience, none is configured");
-      return identityOf(payload);
+      return identityOf(payload, maxAgeSeconds);
     },
   };
 }
 
-function identityOf(payload: JWTPayload): { userId: string; expireTimeMs: number; issueTimeMs: number } {
+/** Makes the identity of a token that was checked; it ends with the token or when that is too old. */
+function identityOf(payload: JWTPayload, maxAgeSeconds = Number.POSITIVE_INFINITY): Identity {
   const { sub, exp, iat } = payload;
   if (typeof sub !== "string" || !isUserId(sub)) throw invalid("sub is no user id");
   if (exp === undefined) throw invalid("no exp");
@@ -74,7 +77,7 @@ function identityOf(payload: JWTPayload): { userId: string; expireTimeMs: number
     throw invalid("iat is in the future");
   return {
     userId: sub,
-    expireTimeMs: Math.min(Math.floor(exp * 1000), latestTimeMs),
+    expireTimeMs: Math.floor(Math.min(exp * 1000, ((iat ?? 0) + maxAgeSeconds) * 1000, latestTimeMs)),
     issueTimeMs: iat === undefined ? 0 : Math.max(0, Math.floor(iat * 1000)),
   };
 }

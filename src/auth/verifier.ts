@@ -10,7 +10,11 @@ export interface Identity {
   userId: string;
   /** When the credential expires, in milliseconds since 1970. */
   expireTimeMs: number;
-  /** When it was issued, in milliseconds since 1970; 0 when it does not tell. */
+  /**
+   * When it was issued, in milliseconds since 1970; 0 when it does not tell. A
+   * logout refuses those issued before it, in whole seconds, as tokens tell no
+   * less. One that does not tell counts as issued when a node first sees it.
+   */
   issueTimeMs: number;
 }
 
@@ -19,6 +23,8 @@ export type Credential = { kind: "devUserId"; userId: string } | { kind: "token"
 
 /** Proves who a caller is. */
 export interface TokenVerifier {
+  /** The longest time since a token was issued that it accepts, in milliseconds; none when left out. */
+  readonly maxAgeMs?: number;
   /**
    * Verifies a credential.
    *

@@ -8,4 +8,9 @@ export interface Caller {
   sessionId: string;
   /** When the token expires, in milliseconds since 1970. */
   expireTimeMs: number;
+  /**
+   * When the host token behind the call was issued, in milliseconds since 1970; at the latest, where that is not
+   * known; 0 when there is none.
+   */
+  issueTimeMs: number;
 }

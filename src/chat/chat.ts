@@ -266,6 +266,7 @@ export class Chat {
   async logout(caller: Caller, allDevices: boolean): Promise<number> {
     const { userId } = caller;
     const deviceId = allDevices ? undefined : caller.deviceId;
+    await this.logins.untilRefusable(caller);
     const id = await this.#store.deleteSessions(userId, deviceId);
     const sessions = this.#sessionsOf(userId, deviceId);
     const message = { type: "logout", id, userId, ...(deviceId !== undefined && { deviceId }) } as const;

@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { LRUCache } from "lru-cache";
 import { v7 as uuidv7 } from "uuid";
 import type { LoginRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Credential, Identity, TokenVerifier } from "../auth/verifier.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
-import type { Store } from "../store/store.ts";
+import type { SessionRecord, Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import { type ChatLimits, limitsMessage } from "./limits.ts";
 
@@ -14,6 +15,8 @@ const tokenPrefix = "parlance_";
 const defaultDeviceId = "default";
 /** The most tokens whose caller is kept in memory. */
 const maxCached = 50_000;
+/** The longest that a logout waits for the second to end in which its token was issued: issuers' clocks differ. */
+const maxLogoutWaitMs = 6_000;
 
 /**
  * Signs users in and knows who a token stands for. Session tokens are random
@@ -27,6 +30,8 @@ export class Logins {
   readonly #callers = new LRUCache<string, Caller>({ max: maxCached });
   /** Callers who were logged out since their token was seen. */
   readonly #loggedOut = new WeakSet<Caller>();
+  /** When host tokens that do not tell when they were issued were first seen, in milliseconds since 1970. */
+  readonly #firstSeen = new LRUCache<string, number>({ max: maxCached });
   /** How often anybody was logged out, as far as this node knows. */
   #logouts = 0;
 
@@ -38,7 +43,7 @@ export class Logins {
 
   /** @throws ChatError INVALID_TOKEN, TOKEN_EXPIRED, SESSION_LOGGED_OUT, LOGIN_METHOD_DISABLED */
   async login({ credential, device }: LoginRequest) {
-    const identity = await this.#verifier.verify(credentialOf(credential));
+    const identity = await this.#verify(credentialOf(credential));
     const deviceId = device?.deviceId || defaultDeviceId;
     await this.#checkNotRefused(identity, deviceId);
     const now = Date.now();
@@ -53,7 +58,9 @@ export class Logins {
       expireTimeMs: Math.min(now + this.#limits.sessionTtlMs, identity.expireTimeMs),
     };
     await this.#store.createSession(session, device?.name ?? "");
-    this.#callers.set(token, callerOf(session));
+    // Who came without a token may come again at any time: no logout has to wait for that.
+    const issueTimeMs = credential.case === "devUserId" ? 0 : identity.issueTimeMs;
+    this.#callers.set(token, callerOf(session, issueTimeMs));
     return {
       sessionToken: token,
       userId: session.userId,
@@ -90,6 +97,18 @@ export class Logins {
     throw new ChatError(ErrorReason.SESSION_LOGGED_OUT, "the session was logged out; log in again");
   }
 
+  /**
+   * Waits until a logout refuses the host token behind a caller, too. Tokens
+   * tell whole seconds, and one that is issued in the second of the logout, but
+   * after it, has to be good: so a logout must not fall into the second in
+   * which its own token was issued.
+   */
+  async untilRefusable({ issueTimeMs }: Caller): Promise<void> {
+    const refusableMs = Math.min((secondOf(issueTimeMs) + 1) * 1000, Date.now() + maxLogoutWaitMs);
+    // A timer may be a little early by the wall clock.
+    for (let nowMs = Date.now(); nowMs < refusableMs; nowMs = Date.now()) await sleep(refusableMs - nowMs);
+  }
+
   /** Forgets what is known of the tokens of a device, or of all devices of a user. */
   forget(userId: string, deviceId: string | undefined): void {
     this.#logouts++;
@@ -113,9 +132,21 @@ export class Logins {
     }
   }
 
+  /** Verifies a credential; one that does not tell when it was issued counts as issued when it was first seen. */
+  async #verify(credential: Credential): Promise<Identity> {
+    const identity = await this.#verifier.verify(credential);
+    if (identity.expireTimeMs <= Date.now()) throw tokenExpired();
+    if (identity.issueTimeMs > 0) return identity;
+    const key = credential.kind === "token" ? hashOf(credential.token).toString("base64") : "";
+    const issueTimeMs = this.#firstSeen.get(key) ?? Date.now();
+    if (key !== "") this.#firstSeen.set(key, issueTimeMs);
+    return { ...identity, issueTimeMs };
+  }
+
   /** @throws ChatError SESSION_LOGGED_OUT */
   async #checkNotRefused({ userId, issueTimeMs }: Identity, deviceId: string): Promise<void> {
-    if (issueTimeMs >= (await this.#store.tokensRefusedBeforeMs(userId, deviceId))) return;
+    const refusedBeforeMs = await this.#store.tokensRefusedBeforeMs(userId, deviceId);
+    if (secondOf(issueTimeMs) >= secondOf(refusedBeforeMs)) return;
     throw new ChatError(
       ErrorReason.SESSION_LOGGED_OUT,
       "the token was issued before the user logged out; get a new one",
@@ -130,15 +161,22 @@ export class Logins {
         "the session token is unknown or was logged out; log in again",
       );
     }
-    return notExpired(callerOf(session));
+    return notExpired(callerOf(this.#bounded(session), session.createTimeMs));
+  }
+
+  /** Ends a session as early as the limits of today ask, whatever they were when it was made. */
+  #bounded(session: SessionRecord): SessionRecord {
+    // The token it was made from was issued before.
+    const ttlMs = Math.min(this.#limits.sessionTtlMs, this.#verifier.maxAgeMs ?? Number.POSITIVE_INFINITY);
+    return { ...session, expireTimeMs: Math.min(session.expireTimeMs, session.createTimeMs + ttlMs) };
   }
 
   async #host(token: string, deviceId: string): Promise<Caller> {
-    const identity = await this.#verifier.verify({ kind: "token", token });
+    const identity = await this.#verify({ kind: "token", token });
     await this.#checkNotRefused(identity, deviceId);
-    const { userId, expireTimeMs } = identity;
-    const sessionId = `host-${createHash("sha256").update(token).digest("hex").slice(0, 16)}`;
-    return { userId, deviceId, platform: 0, sessionId, expireTimeMs };
+    const { userId, expireTimeMs, issueTimeMs } = identity;
+    const sessionId = `host-${hashOf(token).toString("hex").slice(0, 16)}`;
+    return { userId, deviceId, platform: 0, sessionId, expireTimeMs, issueTimeMs };
   }
 }
 
@@ -148,9 +186,14 @@ function credentialOf(credential: LoginRequest["credential"]): Credential {
     : { kind: "token", token: credential.value ?? "" };
 }
 
-function callerOf(session: Caller): Caller {
+function callerOf(session: SessionRecord, issueTimeMs: number): Caller {
   const { userId, deviceId, platform, sessionId, expireTimeMs } = session;
-  return { userId, deviceId, platform, sessionId, expireTimeMs };
+  return { userId, deviceId, platform, sessionId, expireTimeMs, issueTimeMs };
+}
+
+/** Returns the second a time falls into; times of tokens tell no more. */
+function secondOf(timeMs: number): number {
+  return Math.floor(timeMs / 1000);
 }
 
 function notExpired(caller: Caller): Caller {
@@ -163,6 +206,6 @@ export function tokenExpired(): ChatError {
   return new ChatError(ErrorReason.TOKEN_EXPIRED, "the token has expired; log in again");
 }
 
-function hashOf(token: string): Uint8Array {
+function hashOf(token: string): Buffer {
   return createHash("sha256").update(token).digest();
 }

@@ -27,8 +27,8 @@ export interface TestServer {
   login: (userId: string, deviceId?: string) => Promise<UserClients>;
   /** Clients that send this metadata and nothing else, to the gRPC port or another address. */
   as: (metadata: Record<string, string>, address?: string) => Clients;
-  /** Closes the server and starts another on the same data and port. */
-  restart: () => Promise<void>;
+  /** Closes the server and starts another on the same data and port, with other settings where given. */
+  restart: (overrides?: Partial<Config>) => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -72,10 +72,10 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
       });
       return { userId, token: sessionToken, sessionId, ...as({ authorization: `Bearer ${sessionToken}` }) };
     },
-    async restart() {
+    async restart(changed = {}) {
       const { port } = server;
       await server.close();
-      server = await startServer({ ...config, port }, log);
+      server = await startServer({ ...config, ...changed, port }, log);
     },
     async close() {
       for (const channel of channels) channel.close();
