@@ -28,6 +28,7 @@ import type {
 } from "../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ContentSchema } from "../gen/parlance/chat/v1/content_pb.js";
 import type { SendResult } from "../gen/parlance/chat/v1/message_pb.js";
+import { checkVerifier } from "./auth/checked-verifier.ts";
 import { createDevVerifier } from "./auth/dev.ts";
 import { createJwtVerifier, type JwtOptions } from "./auth/jwt.ts";
 import { isUserId, userIdRule } from "./auth/user-id.ts";
@@ -80,7 +81,12 @@ export interface ParlanceOptions {
   store?: string | Store;
   /** The PostgreSQL database to keep everything in. Processes that share one need `natsUrl` or `bus` too. */
   databaseUrl?: string;
-  /** How users prove who they are. `"dev"` believes everyone: only for servers that others cannot reach. */
+  /**
+   * How users prove who they are. `"dev"` believes everyone: only for servers that others cannot reach.
+   *
+   * What a verifier of the host's own returns is checked: where it breaks a rule of `Identity` the caller gets
+   * INVALID_TOKEN and the log names the rule. Where it throws anything but a `ChatError` the caller gets INTERNAL.
+   */
   auth: "dev" | JwtOptions | TokenVerifier;
   /**
    * Carries events between the processes that share a store; without it or
@@ -165,7 +171,7 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
   checkBackends(options);
   const { maxUnaryDeadlineMs, ...serverLimits } = options.serverLimits ?? {};
   const log = options.logger ?? silent;
-  const verifier = verifierOf(options.auth);
+  const verifier = verifierOf(options.auth, log);
   const store = typeof options.store === "object" ? options.store : await storeOf(options, log);
   const ownsStore = store !== options.store;
   const bus =
@@ -251,9 +257,9 @@ function storeOf({ store, databaseUrl }: ParlanceOptions, log: Logger): Promise<
     : createStore({ databaseUrl, dataDir: "" }, log);
 }
 
-function verifierOf(auth: ParlanceOptions["auth"]): TokenVerifier {
+function verifierOf(auth: ParlanceOptions["auth"], log: Logger): TokenVerifier {
   if (auth === "dev") return createDevVerifier();
-  return "verify" in auth ? auth : createJwtVerifier(auth);
+  return "verify" in auth ? checkVerifier(auth, log) : createJwtVerifier(auth);
 }
 
 function inProcess(chat: Chat, validator: RequestValidator): InProcessChat {

@@ -1,6 +1,7 @@
 import { webcrypto } from "node:crypto";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { ChatError, ErrorReason } from "../errors.ts";
+import { clockToleranceMs } from "./clock-tolerance.ts";
 import { latestTimeMs } from "./latest-time.ts";
 import { isUserId } from "./user-id.ts";
 import type { Identity, TokenVerifier } from "./verifier.ts";
@@ -16,9 +17,6 @@ export interface JwtOptions {
   /** The longest time since `iat`. */
   maxAgeSeconds?: number | undefined;
 }
-
-/** How far the clocks of issuer and server may be apart. */
-const clockToleranceSeconds = 5;
 
 /** The longest token that is looked at, as in the proto. */
 const maxTokenBytes = 8_192;
@@ -37,7 +35,7 @@ export function createJwtVerifier(options: JwtOptions): TokenVerifier {
   const rules = {
     algorithms: ["HS256"],
     requiredClaims: ["exp", "sub"],
-    clockTolerance: clockToleranceSeconds,
+    clockTolerance: clockToleranceMs / 1000,
     ...(issuer !== undefined && { issuer }),
     ...(audience !== undefined && { audience }),
     ...(maxAgeSeconds !== undefined && { maxTokenAge: maxAgeSeconds }),
@@ -73,8 +71,7 @@ function identityOf(payload: JWTPayload, maxAgeSeconds = Number.POSITIVE_INFINIT
   if (typeof sub !== "string" || !isUserId(sub)) throw invalid("sub is no user id");
   if (exp === undefined) throw invalid("no exp");
   // A token dated ahead would outlive a logout, which refuses what was issued before it.
-  if (iat !== undefined && iat > Date.now() / 1000 + clockToleranceSeconds)
-    throw invalid("iat is in the future");
+  if (iat !== undefined && iat * 1000 > Date.now() + clockToleranceMs) throw invalid("iat is in the future");
   return {
     userId: sub,
     expireTimeMs: Math.floor(Math.min(exp * 1000, ((iat ?? 0) + maxAgeSeconds) * 1000, latestTimeMs)),
