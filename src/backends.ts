@@ -50,14 +50,21 @@ export function createStore(settings: StoreSettings, log: Logger): Promise<Store
 /**
  * Opens the bus.
  *
+ * @param store what its messages speak of
  * @param signal given, it ends the wait for a NATS that cannot be reached yet; without it there is none
  * @throws Error in words for people, as when NATS refuses the credentials
  */
-export async function createBus(settings: BusSettings, log: Logger, signal?: AbortSignal): Promise<Bus> {
+export async function createBus(
+  settings: BusSettings,
+  store: Pick<Store, "epoch" | "salt">,
+  log: Logger,
+  signal?: AbortSignal,
+): Promise<Bus> {
   const { natsUrl: url, node, natsPrefix } = settings;
   if (url === undefined) return createLocalBus();
   return createNatsBus({
     url,
+    store,
     user: settings.natsUser,
     password: settings.natsPassword,
     token: settings.natsToken,

@@ -176,7 +176,7 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
   const ownsStore = store !== options.store;
   const bus =
     options.bus ??
-    (await createBus({ natsUrl: options.natsUrl }, log).catch(async (error: unknown) => {
+    (await createBus({ natsUrl: options.natsUrl }, store, log).catch(async (error: unknown) => {
       if (ownsStore) await store.close();
       throw error;
     }));

@@ -108,7 +108,7 @@ export async function startServer(
       failure.resolve({ message: replacedMessage, exitCode: startAnew }),
     );
     closers.addPart(async () => stopListening());
-    const bus = await createBus({ ...config, node }, log, signal);
+    const bus = await createBus({ ...config, node }, store, log, signal);
     closers.addPart(() => bus.close());
 
     const instanceId = randomUUID();

@@ -1,7 +1,8 @@
 /**
  * The bus carries messages between nodes, at most once and in no promised
  * order. A message that is lost, late or doubled costs latency, never an event:
- * `chat/tail.ts` finds by position what is missing and reads the store.
+ * `chat/tail.ts` finds by position what is missing and reads the store. One that
+ * is wrong, or of another epoch of the store, reaches nobody.
  *
  * Messages are objects, not bytes, so that within one process nothing is
  * encoded for nobody; an implementation that crosses processes encodes them.
@@ -190,6 +191,13 @@ export interface Bus {
   readonly connected: boolean;
   /** Registers what to call when messages may have been lost, as after a reconnect, until the returned function is called. */
   onReset(handler: () => void): () => void;
+  /**
+   * Registers what to call when a message of the log or a logout came that
+   * cannot be relied on: of the release before, damaged, or of nobody knows
+   * whom. What happened, if anything, only the store can tell. May be called for
+   * each such message, until the returned function is called.
+   */
+  onDoubt(handler: () => void): () => void;
   /** Stops delivering. */
   close(): Promise<void>;
 }

@@ -20,6 +20,7 @@ export function createLocalBus(): Bus {
     request: async () => [],
     connected: true,
     onReset: () => () => {},
+    onDoubt: () => () => {},
     async close() {
       handlers.clear();
     },

@@ -6,12 +6,13 @@
 
 import { type Msg, nuid, type Subscription } from "@nats-io/transport-node";
 import { failPoint } from "../fail-points.ts";
+import type { Store } from "../store/store.ts";
 import type { Bus, BusHandler, BusMessage, RequestOptions } from "./bus.ts";
-import { decodeMessage, encodeMessage } from "./nats/codec.ts";
 import type { NatsLink } from "./nats/connection.ts";
 import { NatsKeeper } from "./nats/keeper.ts";
 import { createRareLog, type RareLog } from "./nats/rare-log.ts";
 import { PendingRequests } from "./nats/requests.ts";
+import { createSeal, type Seal } from "./nats/seal.ts";
 import type { NatsServers } from "./nats/settings.ts";
 import { inboxOf, natsSubjectOf } from "./nats/subjects.ts";
 import { createWriteWindow, type WriteWindow } from "./nats/write-window.ts";
@@ -21,6 +22,8 @@ export type { NatsServers } from "./nats/settings.ts";
 
 /** How to make the bus. */
 export interface NatsBusOptions extends NatsServers {
+  /** The store that the messages speak of: those of another one, or of another epoch, are dropped. */
+  store: Pick<Store, "epoch" | "salt">;
   /** The first token or tokens of every subject. Services that share a NATS account need different ones. Default: `parlance`. */
   prefix?: string;
   /** What connections are called in the server's monitoring. Default: `parlance`. */
@@ -73,6 +76,8 @@ class NatsBus implements Bus {
   readonly #topics = new Map<string, Topic>();
   readonly #requests = new PendingRequests();
   readonly #resetHandlers = new Set<() => void>();
+  readonly #doubtHandlers = new Set<() => void>();
+  readonly #seal: Seal;
   readonly #keeper: NatsKeeper;
   /** The connection, from when it is open: subscriptions go there. */
   #link: NatsLink | undefined;
@@ -88,6 +93,7 @@ class NatsBus implements Bus {
     this.#prefix = options.prefix ?? "parlance";
     this.#inbox = inboxOf(this.#prefix, nuid.next());
     this.#rare = createRareLog(options.log, rareMs);
+    this.#seal = createSeal(options.store);
     const { name = "parlance", waitForServer = false, signal } = options;
     this.#keeper = new NatsKeeper(
       { ...options, name, waitForServer, signal, rare: this.#rare },
@@ -146,10 +152,11 @@ class NatsBus implements Bus {
   }
 
   onReset(handler: () => void): () => void {
-    // An entry of its own, so that a handler may be registered twice.
-    const entry = () => handler();
-    this.#resetHandlers.add(entry);
-    return () => void this.#resetHandlers.delete(entry);
+    return register(this.#resetHandlers, handler);
+  }
+
+  onDoubt(handler: () => void): () => void {
+    return register(this.#doubtHandlers, handler);
   }
 
   async close(): Promise<void> {
@@ -158,6 +165,7 @@ class NatsBus implements Bus {
     for (const { handlers } of this.#topics.values()) handlers.clear();
     this.#topics.clear();
     this.#resetHandlers.clear();
+    this.#doubtHandlers.clear();
     clearTimeout(this.#resetTimer);
     this.#lose();
     await this.#keeper.close();
@@ -217,10 +225,14 @@ class NatsBus implements Bus {
   #decode({ data, subject }: Msg): BusMessage | undefined {
     if (failPoint("bus.receive")) return undefined;
     try {
-      const message = decodeMessage(data);
+      const message = this.#seal.unseal(data);
       if (message === undefined)
         this.#rare.warn({ subject }, "a message of another release was ignored: its kind is unknown here");
-      return message;
+      else if (message === "foreign")
+        this.#rare.warn({ subject }, "a message of another epoch of the log was ignored, or a damaged one");
+      else if (message === "doubtful") this.#doubt(subject);
+      else return message;
+      return undefined;
     } catch (error) {
       this.#rare.warn(
         { subject, bytes: data.length, reason: (error as Error).message },
@@ -264,7 +276,7 @@ class NatsBus implements Bus {
 
   #encode(message: BusMessage): Uint8Array {
     if (this.#encoded?.message === message) return this.#encoded.bytes;
-    const bytes = encodeMessage(message);
+    const bytes = this.#seal.seal(message);
     if (this.#encoded === undefined) {
       queueMicrotask(() => {
         this.#encoded = undefined;
@@ -291,7 +303,19 @@ class NatsBus implements Bus {
       this.#resetTimer = undefined;
       if (this.#resetAgain) this.#reset();
     }, resetPauseMs).unref();
-    for (const handler of this.#resetHandlers) {
+    this.#tell(this.#resetHandlers);
+  }
+
+  #doubt(subject: string): void {
+    this.#rare.warn(
+      { subject },
+      "a message without epoch, as of the release before, or a damaged one was looked up in the store",
+    );
+    this.#tell(this.#doubtHandlers);
+  }
+
+  #tell(handlers: ReadonlySet<() => void>): void {
+    for (const handler of handlers) {
       try {
         handler();
       } catch (error) {
@@ -299,4 +323,11 @@ class NatsBus implements Bus {
       }
     }
   }
+}
+
+/** Adds a handler, as an entry of its own, so that it may be registered twice. */
+function register(handlers: Set<() => void>, handler: () => void): () => void {
+  const entry = () => handler();
+  handlers.add(entry);
+  return () => void handlers.delete(entry);
 }

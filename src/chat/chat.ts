@@ -105,7 +105,12 @@ export class Chat {
       deliver: (message) => delivery.deliver(message),
       onError: (err) => log.warn({ err }, "the log's tail could not be read"),
     });
-    this.#logouts = new Logouts(store, lastLogoutId, (logout) => this.#endLoggedOut(logout));
+    this.#logouts = new Logouts(
+      store,
+      lastLogoutId,
+      (logout) => this.#endLoggedOut(logout),
+      (err) => log.warn({ err }, "logouts could not be read"),
+    );
     this.#cursors = new Cursors(store, () => this.#tail.seen);
     this.#catchUp = createCatchUp(store, keepFrames(frame));
     this.logins = new Logins(store, verifier, limits);
@@ -126,10 +131,15 @@ export class Chat {
         this.#readMissed();
         this.presences.ask();
       }),
+      bus.onDoubt(() => {
+        this.#tail.doubt();
+        this.#logouts.doubt();
+      }),
     ];
     this.#letGo = () => {
       for (const end of endings) end();
       this.#tail.close();
+      this.#logouts.close();
     };
     this.#tail.start();
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
@@ -390,7 +400,7 @@ export class Chat {
     this.#background("logouts could not be read", this.#logouts.read());
   }
 
-  #background(message: string, work: Promise<void>): void {
+  #background(message: string, work: Promise<unknown>): void {
     work.catch((error) => this.#log.warn({ err: error }, message));
   }
 }

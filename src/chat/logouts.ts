@@ -1,5 +1,6 @@
 import type { LogoutMessage } from "../bus/bus.ts";
 import type { LogoutRecord, Store } from "../store/store.ts";
+import { PacedLook } from "./paced-look.ts";
 
 const pageLogouts = 100;
 
@@ -14,12 +15,36 @@ export class Logouts {
   #through: number;
   /** Those above that were carried out too. */
   readonly #done = new Set<number>();
+  readonly #look: PacedLook;
 
-  /** @param through the id of the last logout when the node began to listen */
-  constructor(store: Pick<Store, "readLogouts">, through: number, carryOut: (logout: LogoutRecord) => void) {
+  /**
+   * @param through the id of the last logout when the node began to listen
+   * @param onError told when the store could not be asked; it is asked again
+   */
+  constructor(
+    store: Pick<Store, "readLogouts">,
+    through: number,
+    carryOut: (logout: LogoutRecord) => void,
+    onError: (error: unknown) => void,
+  ) {
     this.#store = store;
     this.#through = through;
     this.#carryOut = carryOut;
+    this.#look = new PacedLook(async () => {
+      const before = this.#through;
+      await this.read().catch(onError);
+      return this.#through > before;
+    });
+  }
+
+  /** Has the store asked soon: there may be a logout. */
+  doubt(): void {
+    this.#look.ask();
+  }
+
+  /** Asks no more. */
+  close(): void {
+    this.#look.close();
   }
 
   /** Carries a logout out, unless that was done. */

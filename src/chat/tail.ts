@@ -1,14 +1,13 @@
 import type { LogMessage, NoticeMessage } from "../bus/bus.ts";
 import type { LogEvent, Store } from "../store/store.ts";
 import type { LogFramer } from "./log-frame.ts";
+import { PacedLook } from "./paced-look.ts";
 import { logMessage } from "./publisher.ts";
 
 /** How often the log's end is read in any case: what no later message would reveal is found then. */
 const pollMs = 1_000;
 /** How often it is read while the bus is cut off. */
 const cutOffPollMs = 200;
-/** How long an event may be out of order before it is read instead of waited for. */
-const stallMs = 25;
 /** The most events read at once; when more wait, the next read follows at once. */
 const pageEvents = 1_000;
 /** The most positions remembered out of order. Beyond them everything is read. */
@@ -43,6 +42,9 @@ export interface TailOptions {
  * waited for a moment and then read from the store. As events become visible in
  * the order of position, nothing can turn up later below what was handed on,
  * and one number says how far a session has got.
+ *
+ * What is on the bus was committed before. So what a message said to be there,
+ * and a read that began later does not find, is not there: it is forgotten.
  */
 export class Tail {
   readonly #options: TailOptions;
@@ -52,13 +54,18 @@ export class Tail {
   readonly #arrived = new Map<number, LogMessage>();
   /** The subjects of events above `#seen` that a notice told of. */
   readonly #noticed = new Map<number, readonly string[]>();
-  #reading: Promise<void> | undefined;
-  #stall: NodeJS.Timeout | undefined;
+  #reading: Promise<boolean> | undefined;
+  readonly #look: PacedLook;
+  /** How far it was when the look that is to come was asked for. */
+  #seenWhenAsked = 0;
+  /** Whether that look is for something that no message told of. */
+  #doubted = false;
   #poll: NodeJS.Timeout | undefined;
 
   constructor(options: TailOptions) {
     this.#options = options;
     this.#seen = options.seen;
+    this.#look = new PacedLook(() => this.#lookIfNeeded());
   }
 
   /** Everything of the log up to this position is known to this node. */
@@ -74,9 +81,8 @@ export class Tail {
   /** Stops reading. */
   close(): void {
     clearTimeout(this.#poll);
-    clearTimeout(this.#stall);
     this.#poll = undefined;
-    this.#stall = undefined;
+    this.#look.close();
   }
 
   /** Takes in an event from the bus. */
@@ -102,8 +108,14 @@ export class Tail {
     this.#advance();
   }
 
-  /** Reads what was not seen: at once after messages may have been lost. */
-  read(): Promise<void> {
+  /** Has the log's end read soon: something may have been added to it. */
+  doubt(): void {
+    this.#doubted = true;
+    this.#look.ask();
+  }
+
+  /** Reads what was not seen: at once after messages may have been lost. Returns whether there was something. */
+  read(): Promise<boolean> {
     this.#reading ??= this.#readAll().finally(() => {
       this.#reading = undefined;
     });
@@ -135,35 +147,59 @@ export class Tail {
     if (this.#arrived.size + this.#noticed.size > maxPending) {
       this.#arrived.clear();
       this.#noticed.clear();
-      this.#readOrTell();
+      this.doubt();
       return;
     }
-    if (this.#stall !== undefined) return;
-    const seen = this.#seen;
-    this.#stall = setTimeout(() => {
-      this.#stall = undefined;
-      if (this.#arrived.size === 0 && this.#noticed.size === 0) return;
-      if (this.#seen > seen) this.#waitOrRead();
-      else this.#readOrTell();
-    }, stallMs);
+    if (this.#look.ask()) this.#seenWhenAsked = this.#seen;
   }
 
-  #readOrTell(): void {
-    this.read().catch(this.#options.onError);
+  async #lookIfNeeded(): Promise<boolean | undefined> {
+    const waits = this.#arrived.size > 0 || this.#noticed.size > 0;
+    if (!this.#doubted) {
+      if (!waits) return undefined;
+      if (this.#seen > this.#seenWhenAsked) {
+        this.#waitOrRead();
+        return undefined;
+      }
+    }
+    this.#doubted = false;
+    return this.#readOrTell();
   }
 
-  async #readAll(): Promise<void> {
+  #readOrTell(): Promise<boolean> {
+    return this.read().catch((error) => {
+      this.#options.onError(error);
+      return false;
+    });
+  }
+
+  async #readAll(): Promise<boolean> {
+    let found = false;
     for (;;) {
-      const events = await this.#options.store.readTail(this.#seen, pageEvents);
+      const from = this.#seen;
+      const claimed = [...this.#arrived.keys(), ...this.#noticed.keys()];
+      const events = await this.#options.store.readTail(from, pageEvents);
       for (const event of events) {
         if (event.position <= this.#seen) continue;
+        found = true;
         this.#arrived.delete(event.position);
         this.#noticed.delete(event.position);
         this.#seen = event.position;
         if (this.#options.concerns(event)) this.#options.deliver(logMessage(event, this.#options.frame));
       }
+      const atEnd = events.length < pageEvents;
+      if (atEnd) this.#forget(claimed, events.at(-1)?.position ?? from);
       this.#advance();
-      if (events.length < pageEvents) return;
+      if (atEnd) return found;
+    }
+  }
+
+  /** Forgets what was said of positions beyond the end of the log. */
+  #forget(claimed: readonly number[], end: number): void {
+    for (const position of claimed) {
+      if (position <= end) continue;
+      this.#arrived.delete(position);
+      this.#noticed.delete(position);
     }
   }
 
@@ -171,7 +207,7 @@ export class Tail {
     const afterMs = this.#options.connected() ? pollMs : cutOffPollMs;
     this.#poll = setTimeout(() => {
       this.#pollLater();
-      this.#readOrTell();
+      void this.#readOrTell();
     }, afterMs);
   }
 }

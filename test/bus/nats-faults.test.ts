@@ -4,6 +4,7 @@ import { createNatsBus } from "../../src/bus/nats.ts";
 import { everyMessage, numbered } from "../contracts/bus.ts";
 import { eventually } from "../support/eventually.ts";
 import { type NatsServer, natsServerIsThere, startNatsServer } from "../support/nats.ts";
+import { testEpoch } from "../support/test-epoch.ts";
 import { createKeptLog, startPeer, untilHeard } from "./support.ts";
 
 /** Longer than a server that no longer answers is waited for. */
@@ -20,8 +21,8 @@ describe.runIf(natsServerIsThere())("when the NATS server", { timeout: 60_000 },
     server = await startNatsServer();
     log = createKeptLog();
     resets = [];
-    from = await createNatsBus({ url: server.url, log });
-    to = await createNatsBus({ url: server.url, log: { info() {}, warn() {} } });
+    from = await createNatsBus({ store: testEpoch, url: server.url, log });
+    to = await createNatsBus({ store: testEpoch, url: server.url, log: { info() {}, warn() {} } });
     from.onReset(() => resets.push("from"));
     to.onReset(() => resets.push("to"));
   });
@@ -144,7 +145,7 @@ describe.runIf(natsServerIsThere())("when the NATS server", { timeout: 60_000 },
     // The server's own patience, so that it need not be filled with 64 MB.
     const strict = await startNatsServer({ config: 'max_pending: 1048576\nwrite_deadline: "500ms"' });
     const [sender, peer] = await Promise.all([
-      createNatsBus({ url: strict.url, log }),
+      createNatsBus({ store: testEpoch, url: strict.url, log }),
       startPeer(strict.url),
     ]);
     try {
@@ -178,7 +179,9 @@ describe.runIf(natsServerIsThere())("when the NATS server", { timeout: 60_000 },
       ] }`,
     });
     const [all, some] = await Promise.all(
-      ["all", "some"].map((user) => createNatsBus({ url: strict.url, user, password: "p", log })),
+      ["all", "some"].map((user) =>
+        createNatsBus({ store: testEpoch, url: strict.url, user, password: "p", log }),
+      ),
     );
     try {
       let count = 0;

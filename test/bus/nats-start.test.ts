@@ -11,11 +11,12 @@ import { everyMessage } from "../contracts/bus.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort, type NatsServer, natsServerIsThere, startNatsServer } from "../support/nats.ts";
+import { testEpoch } from "../support/test-epoch.ts";
 import { createKeptLog, silentLog } from "./support.ts";
 
 /** Connects and closes. */
 async function connects(options: Partial<NatsBusOptions>): Promise<void> {
-  const bus = await createNatsBus({ url: "", log: silentLog, ...options });
+  const bus = await createNatsBus({ store: testEpoch, url: "", log: silentLog, ...options });
   expect(bus.connected).toBe(true);
   expect(await bus.request("nodes", everyMessage.nodeQuery, { maxMs: 600_000 })).toEqual([]);
   await bus.close();
@@ -24,7 +25,9 @@ async function connects(options: Partial<NatsBusOptions>): Promise<void> {
 /** Returns why there is no connection: one line, without the secrets of these tests. */
 async function refusal(options: Partial<NatsBusOptions>): Promise<{ failure: string; message: string }> {
   const log = createKeptLog();
-  const error = await createNatsBus({ url: "", log, ...options }).catch((thrown: unknown) => thrown);
+  const error = await createNatsBus({ store: testEpoch, url: "", log, ...options }).catch(
+    (thrown: unknown) => thrown,
+  );
   expect(error).toBeInstanceOf(NatsError);
   const { failure, message } = error as NatsError;
   for (const text of [message, ...log.lines]) {
@@ -215,7 +218,7 @@ describe.runIf(natsServerIsThere())("a NATS bus starts", () => {
     const server = await start();
     await server.kill();
     const log = createKeptLog();
-    const starting = createNatsBus({ url: server.url, waitForServer: true, log });
+    const starting = createNatsBus({ store: testEpoch, url: server.url, waitForServer: true, log });
     await eventually(() => log.has("waiting for NATS"));
     await server.start();
     const bus = await starting;
@@ -235,6 +238,7 @@ describe.runIf(natsServerIsThere())("a NATS bus starts", () => {
     const stop = new AbortController();
     const reason = new Error("told to stop");
     const starting = createNatsBus({
+      store: testEpoch,
       url: `nats://127.0.0.1:${port}`,
       waitForServer: true,
       signal: stop.signal,

@@ -3,11 +3,13 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Bus, type BusMessage, subjects } from "../../src/bus/bus.ts";
 import { encodeMessage } from "../../src/bus/nats/codec.ts";
+import { createSeal } from "../../src/bus/nats/seal.ts";
 import { createNatsBus, type NatsBusOptions } from "../../src/bus/nats.ts";
 import { busBetweenProcessesContract, busContract, everyMessage, numbered } from "../contracts/bus.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort, type NatsServer, natsServerIsThere, startNatsServer } from "../support/nats.ts";
 import { seed } from "../support/seed.ts";
+import { testEpoch } from "../support/test-epoch.ts";
 import { createKeptLog, silentLog, startPeer, untilHeard } from "./support.ts";
 
 describe.runIf(natsServerIsThere())("the NATS bus", () => {
@@ -18,7 +20,7 @@ describe.runIf(natsServerIsThere())("the NATS bus", () => {
   afterAll(() => server.remove());
 
   const createBus = (options: Partial<NatsBusOptions> = {}) =>
-    createNatsBus({ url: server.url, log: silentLog, ...options });
+    createNatsBus({ store: testEpoch, url: server.url, log: silentLog, ...options });
   const createBuses = (count: number) => Promise.all(Array.from({ length: count }, () => createBus()));
 
   busContract("on one server", createBuses);
@@ -36,7 +38,7 @@ describe.runIf(natsServerIsThere())("the NATS bus", () => {
     busBetweenProcessesContract("in a cluster", (count) =>
       Promise.all(
         Array.from({ length: count }, (_, index) =>
-          createNatsBus({ url: servers[index % 2]?.url ?? "", log: silentLog }),
+          createNatsBus({ store: testEpoch, url: servers[index % 2]?.url ?? "", log: silentLog }),
         ),
       ),
     );
@@ -44,7 +46,7 @@ describe.runIf(natsServerIsThere())("the NATS bus", () => {
     test("a bus goes on with the other server when its own dies", async () => {
       const url = servers.map((each) => each.url).join(",");
       const log = createKeptLog();
-      const bus = await createNatsBus({ url, log });
+      const bus = await createNatsBus({ store: testEpoch, url, log });
       try {
         const own = servers.find((each) => log.has(`n${each.port} `)) as NatsServer;
         await own.kill();
@@ -157,11 +159,36 @@ describe.runIf(natsServerIsThere())("the NATS bus", () => {
       ])
         raw.publish("parlance.log", bytes);
       raw.publish("parlance.log", Buffer.from([0xba, 0x3e, 1, 0]));
-      raw.publish("parlance.log", encodeMessage(everyMessage.notice));
+      raw.publish("parlance.log", createSeal(testEpoch).seal(everyMessage.notice));
       await eventually(() => got.length === 1);
       expect(got).toEqual([everyMessage.notice]);
       expect(log.lines.filter((line) => line.startsWith("bytes that are no message"))).toHaveLength(1);
       expect(log.lines.filter((line) => line.includes("its kind is unknown here"))).toHaveLength(1);
+    } finally {
+      await Promise.all([bus.close(), other.close(), raw.close()]);
+    }
+  });
+
+  test("ignores what is of another epoch, and asks for a look in the store at what is of none", async () => {
+    const log = createKeptLog();
+    const raw = await connect({ servers: server.url });
+    const [bus, other] = [await createBus({ log }), await createBus()];
+    try {
+      const got: BusMessage[] = [];
+      let doubts = 0;
+      bus.subscribe("log", (message) => void got.push(message));
+      bus.onDoubt(() => doubts++);
+      bus.onDoubt(() => expect.unreachable("unregistered"))();
+      await untilHeard(other, bus);
+      const ofBefore = createSeal({ ...testEpoch, epoch: "before" });
+      raw.publish("parlance.log", ofBefore.seal(everyMessage.log));
+      raw.publish("parlance.log", encodeMessage(everyMessage.log));
+      raw.publish("parlance.log", createSeal(testEpoch).seal(everyMessage.notice));
+      await eventually(() => got.length === 1);
+      expect(got).toEqual([everyMessage.notice]);
+      expect(doubts).toBe(1);
+      expect(log.lines.filter((line) => line.includes("of another epoch"))).toHaveLength(1);
+      expect(log.lines.filter((line) => line.includes("looked up in the store"))).toHaveLength(1);
     } finally {
       await Promise.all([bus.close(), other.close(), raw.close()]);
     }

@@ -5,10 +5,11 @@
  */
 
 import { createNatsBus } from "../../src/bus/nats.ts";
+import { testEpoch } from "../support/test-epoch.ts";
 
 const write = (_fields: object, message: string) => void process.stdout.write(`${message}\n`);
 const log = { info: write, warn: write };
-const bus = await createNatsBus({ url: process.argv[2] ?? "", log });
+const bus = await createNatsBus({ store: testEpoch, url: process.argv[2] ?? "", log });
 bus.subscribe("user.peer", (message) => {
   bus.publish("user.test", message);
   return undefined;

@@ -10,6 +10,7 @@ import { joinNodes, NodeNameTaken, type NodeState, type Nodes } from "../../src/
 import { describeWithCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { type NatsServer, startNatsServer } from "../support/nats.ts";
+import { testEpoch } from "../support/test-epoch.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -26,7 +27,7 @@ async function startNats(): Promise<NatsServer> {
 
 /** Lets a node join, with a connection of its own. */
 async function join(nats: NatsServer, name: string, state: Partial<NodeState> = {}) {
-  const bus = await createNatsBus({ url: nats.url, log: silent });
+  const bus = await createNatsBus({ store: testEpoch, url: nats.url, log: silent });
   cleanups.push(() => bus.close());
   const node = joinOn(bus, name, state);
   // The server takes what comes on one connection in order: it answers this after it knows where to reach the node.
@@ -111,7 +112,7 @@ describeWithCluster("nodes", () => {
   test("one that joined while the bus was cut off is found out when it is back", async () => {
     const nats = await startNats();
     const first = await join(nats, "same");
-    const lateBus = await createNatsBus({ url: nats.url, log: silent });
+    const lateBus = await createNatsBus({ store: testEpoch, url: nats.url, log: silent });
     cleanups.push(() => lateBus.close());
     await nats.kill();
     await eventually(() => !lateBus.connected);

@@ -24,14 +24,17 @@ interface Conversion<K extends Kind> {
 }
 
 /**
- * Encodes a message.
+ * Encodes a message, and leaves `spareBytes` after it for the caller to fill.
  *
  * @throws RangeError for a number that its field cannot hold
  */
-export function encodeMessage(message: BusMessage): Uint8Array {
-  if (message.type === "log") return encodeLog(message);
-  if (message.type === "notice") return encodeNotice(message);
-  return encodeAny(message);
+export function encodeMessage(message: BusMessage, spareBytes = 0): Buffer {
+  if (message.type === "log") return encodeLog(message, spareBytes);
+  if (message.type === "notice") return encodeNotice(message, spareBytes);
+  const bytes = encodeAny(message);
+  const roomy = Buffer.allocUnsafe(bytes.length + spareBytes);
+  roomy.set(bytes);
+  return roomy;
 }
 
 /** Does what `encodeMessage` does, with generated code for every kind. */
@@ -53,9 +56,16 @@ export function decodeMessage(bytes: Uint8Array): BusMessage | undefined {
 
 /** Does what `decodeMessage` does, with generated code for every kind. */
 export function decodeAny(bytes: Uint8Array): BusMessage | undefined {
-  const wire = fromBinary(EnvelopeSchema, bytes, { readUnknownFields: false }).message;
-  if (wire.case === undefined) return undefined;
-  return (conversions[wire.case] as Conversion<Kind>).fromWire(wire.value as unknown as ValueOf<Kind>);
+  return decodeEnvelope(bytes).message;
+}
+
+/** Decodes a message as `decodeAny` does, with the epoch that the envelope names. */
+export function decodeEnvelope(bytes: Uint8Array): { message?: BusMessage; epoch?: string } {
+  const { message: wire, epoch } = fromBinary(EnvelopeSchema, bytes, { readUnknownFields: false });
+  const message =
+    wire.case &&
+    (conversions[wire.case] as Conversion<Kind>).fromWire(wire.value as unknown as ValueOf<Kind>);
+  return { ...(message && { message }), ...(epoch !== undefined && { epoch }) };
 }
 
 const conversions: { [K in Kind]: Conversion<K> } = {

@@ -16,8 +16,11 @@ const eventKinds: ReadonlySet<number> = new Set(Object.values(EventKind));
 /** Tags of `Notice` and `NoticeEvent`. */
 const noticeTag = { firstPosition: 0x08, event: 0x12, subject: 0x0a };
 
-/** Encodes an envelope with a log message. */
-export function encodeLog({ conversationId, seq, position, kind, frame }: LogMessage): Uint8Array {
+/** Encodes an envelope with a log message, and leaves `spareBytes` after it. */
+export function encodeLog(
+  { conversationId, seq, position, kind, frame }: LogMessage,
+  spareBytes = 0,
+): Buffer {
   const idSize = Buffer.byteLength(conversationId);
   const size =
     (idSize > 0 ? 1 + varintSize(idSize) + idSize : 0) +
@@ -25,7 +28,7 @@ export function encodeLog({ conversationId, seq, position, kind, frame }: LogMes
     (position > 0 ? 1 + varintSize(position) : 0) +
     (1 + varintSize(kind)) +
     (frame.length > 0 ? 1 + varintSize(frame.length) + frame.length : 0);
-  const bytes = Buffer.allocUnsafe(1 + varintSize(size) + size);
+  const bytes = Buffer.allocUnsafe(1 + varintSize(size) + size + spareBytes);
   bytes[0] = envelopeTag.log;
   let at = writeVarint(bytes, 1, size);
   if (idSize > 0) at = writeText(bytes, at, logTag.conversationId, conversationId, idSize);
@@ -36,8 +39,8 @@ export function encodeLog({ conversationId, seq, position, kind, frame }: LogMes
   return bytes;
 }
 
-/** Encodes an envelope with a notice. */
-export function encodeNotice({ firstPosition, subjects }: NoticeMessage): Uint8Array {
+/** Encodes an envelope with a notice, and leaves `spareBytes` after it. */
+export function encodeNotice({ firstPosition, subjects }: NoticeMessage, spareBytes = 0): Buffer {
   const textSizes: number[] = [];
   const eventSizes: number[] = [];
   let size = firstPosition > 0 ? 1 + varintSize(firstPosition) : 0;
@@ -51,7 +54,7 @@ export function encodeNotice({ firstPosition, subjects }: NoticeMessage): Uint8A
     eventSizes.push(eventSize);
     size += 1 + varintSize(eventSize) + eventSize;
   }
-  const bytes = Buffer.allocUnsafe(1 + varintSize(size) + size);
+  const bytes = Buffer.allocUnsafe(1 + varintSize(size) + size + spareBytes);
   bytes[0] = envelopeTag.notice;
   let at = writeVarint(bytes, 1, size);
   if (firstPosition > 0) at = writeNumber(bytes, at, noticeTag.firstPosition, firstPosition);

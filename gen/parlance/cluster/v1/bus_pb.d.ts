@@ -105,6 +105,26 @@ export declare type Envelope = Message<"parlance.cluster.v1.Envelope"> & {
     value: DrainNode;
     case: "drainNode";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * The epoch of the store that the sender has open. What a node of another
+   * epoch says of the log, of sessions and of users is not true here, and is
+   * dropped; only what it says of itself counts. Not set by releases that had
+   * no such field.
+   *
+   * @generated from field: optional string epoch = 11;
+   */
+  epoch?: string | undefined;
+
+  /**
+   * CRC-32 of the bytes before this field, begun with that of the epoch, `/`
+   * and the store's salt in decimal. What is said of the log without it, or
+   * with another, is looked up in the store instead of being believed. The last
+   * field.
+   *
+   * @generated from field: fixed32 checksum = 12;
+   */
+  checksum: number;
 };
 
 /**
