@@ -201,7 +201,7 @@ export class ParlanceClient {
       backoff: this.#options.backoff,
       show: (event) => this.#show(event),
       hasRoom: () => !this.#full,
-      fetchMissed: onBehind === "fetch" ? (behind, opened) => this.#fetchMissed(behind, opened) : undefined,
+      fetchMissed: onBehind === "fetch" ? (...args) => this.#fetchMissed(...args) : undefined,
       onState: (state, error) => this.#onLive(state, error),
     });
     this.#live = live;
@@ -384,15 +384,16 @@ export class ParlanceClient {
     this.#live?.makeRoom();
   }
 
-  async #fetchMissed(behind: Behind, opened: Opened): Promise<void> {
+  async #fetchMissed(behind: Behind, opened: Opened, signal: AbortSignal): Promise<void> {
     await fetchMissed(
       behind,
       this.#log,
-      (request) => this.messages.listMessages(request),
+      (request) => this.messages.listMessages(request, { signal }),
       // A device that was here before may have acknowledged less than the user
       // has read elsewhere; a new one starts with what is unread.
       async (conversationId) => (opened.resumed ? 0n : (await this.markRead(conversationId, 0n)).readSeq),
       (message) => {
+        signal.throwIfAborted();
         this.#show({ case: "message", value: message, cursor: undefined });
         return this.#full ? new Promise((resolve) => this.#room.push(resolve)) : undefined;
       },

@@ -7,7 +7,7 @@ import {
   type ServerEvent,
 } from "../../gen/parlance/chat/v1/event_pb.js";
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
-import { ErrorReason, isOfServer, ParlanceError, Status } from "./errors.ts";
+import { ErrorReason, isOfServer, isTransient, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ClientEvent, ShownCase } from "./events.ts";
 import type { Login } from "./login.ts";
@@ -30,8 +30,8 @@ export interface LiveOptions {
   show: (event: ClientEvent) => void;
   /** Whether the application takes more for now. If not, `Live.makeRoom` is called once it does. */
   hasRoom: () => boolean;
-  /** Reads what was missed from the history, showing it; undefined to show `behind` itself. */
-  fetchMissed: ((behind: Behind, opened: Opened) => Promise<void>) | undefined;
+  /** Reads what was missed from the history, showing it, until the signal aborts; undefined to show `behind` itself. */
+  fetchMissed: ((behind: Behind, opened: Opened, signal: AbortSignal) => Promise<void>) | undefined;
   onState: (state: ClientState, error?: ParlanceError) => void;
   /** Told how long the client waits before it opens the next stream, and what ended the last. */
   onWait?: (waitMs: number, error: ParlanceError | undefined) => void;
@@ -43,6 +43,8 @@ const goodStreamMs = 5_000;
 const ownTriesMs = 30_000;
 /** How long a client that closes waits for the server to end its stream. */
 const endMs = 1_000;
+/** After so many failures in a row that waiting does not help, reading what was missed is given up. */
+const maxMissedFailures = 3;
 
 /**
  * Keeps a stream open: opens the next when one ends, after the cursor the
@@ -60,6 +62,11 @@ export class Live {
   /** What came while the history is being read, for afterwards. */
   #held: ServerEvent[] | undefined;
   #refusals = 0;
+  #missedFailures = 0;
+  /** Aborted when the stream ends: what was begun for its sake is of no use to the next. */
+  #streamOver = new AbortController();
+  /** What ended the client, other than the server. */
+  #fatal: ParlanceError | undefined;
   /** When a stream last ended that was not opened. */
   #gaveUpMs = Number.NEGATIVE_INFINITY;
   #done: Promise<void> | undefined;
@@ -89,6 +96,13 @@ export class Live {
     this.#session?.fail(error);
   }
 
+  /** Ends the stream, opens none any more, and has the client end with this error. */
+  stop(error: ParlanceError): void {
+    this.#fatal ??= error;
+    this.#wait.abort();
+    this.#session?.fail(error);
+  }
+
   /** Ends the stream cleanly and opens none any more. */
   async close(): Promise<void> {
     this.#stop.abort();
@@ -104,22 +118,23 @@ export class Live {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+    while (!this.#stop.signal.aborted && this.#fatal === undefined) {
       let end: StreamEnd;
       let token: string | undefined;
       try {
         token = await this.#options.login.token();
-        if (this.#stop.signal.aborted) break;
+        if (this.#stop.signal.aborted || this.#fatal !== undefined) break;
         end = await this.#live(token);
       } catch (error) {
         end = { closed: undefined, error: asParlanceError(error), openMs: undefined };
       }
       this.#session = undefined;
+      this.#streamOver.abort();
       if (end.openMs === undefined) this.#gaveUpMs = performance.now();
       this.#options.streams.endRequests();
       if (this.#stop.signal.aborted) break;
 
-      const fatal = this.#judge(end, token);
+      const fatal = this.#fatal ?? this.#judge(end, token);
       if (fatal !== undefined) {
         this.#options.onState("closed", fatal);
         return;
@@ -136,7 +151,7 @@ export class Live {
       this.#wait = new AbortController();
       await sleep(waitMs, this.#wait.signal);
     }
-    this.#options.onState("closed");
+    this.#options.onState("closed", this.#fatal);
   }
 
   /** Lives one stream to its end. */
@@ -144,6 +159,7 @@ export class Live {
     const { streams, log, open } = this.#options;
     log.startStream();
     this.#held = undefined;
+    this.#streamOver = new AbortController();
     const from =
       log.epoch === ""
         ? open
@@ -242,17 +258,23 @@ export class Live {
     this.#held = [];
     session.pause();
     this.#options.streams.abandonRequests();
-    fetchMissed(behind, this.#opened).then(
+    fetchMissed(behind, this.#opened, this.#streamOver.signal).then(
       () => {
         if (session !== this.#session) return;
+        this.#missedFailures = 0;
         skip();
         this.#release(session);
       },
       (error: unknown) => {
-        // The cursor has not moved: the next stream is told the same again.
-        session.fail(asParlanceError(error));
+        if (session === this.#session) this.#onMissedFailed(session, asParlanceError(error));
       },
     );
+  }
+
+  /** Has the next stream tell the same again, as the cursor has not moved; but not for ever. */
+  #onMissedFailed(session: EventStream, error: ParlanceError): void {
+    if (!isTransient(error) && ++this.#missedFailures >= maxMissedFailures) this.stop(error);
+    else session.fail(error);
   }
 
   #release(session: EventStream): void {

@@ -4,10 +4,11 @@ import type {
   ListMessagesRequest,
   ListMessagesResponse,
 } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { ErrorReason, ParlanceError } from "./errors.ts";
+import { ErrorReason, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 
-const pageSize = 1_000;
+/** The most messages asked for at once; half as many each time the answer is too large. */
+const maxPageSize = 100;
 
 /** Conversations that are not this user's any more are left out. */
 const goneReasons: readonly ErrorReason[] = [
@@ -57,15 +58,28 @@ async function* messagesAfter(
   afterSeq: bigint,
   listMessages: ListMessages,
 ): AsyncGenerator<ChatMessage> {
-  let pageToken = "";
-  do {
-    const page = await listMessages({
-      target: { case: "conversationId", value: conversationId },
-      afterSeq,
-      pageSize,
-      pageToken,
-    });
+  const target = { case: "conversationId" as const, value: conversationId };
+  let pageSize = maxPageSize;
+  let pageToken: string | undefined = "";
+  while (pageToken !== undefined) {
+    let page: ListMessagesResponse;
+    try {
+      page = await listMessages({ target, afterSeq, pageSize, pageToken });
+    } catch (error) {
+      if (pageSize === 1 || !isTooLarge(error)) throw error;
+      pageSize = Math.floor(pageSize / 2);
+      continue;
+    }
     yield* page.messages;
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
+    pageToken = page.nextPageToken || undefined;
+  }
+}
+
+/** Tells whether an answer was larger than this client or the server allows; asked to wait, it was a matter of time. */
+function isTooLarge(error: unknown): boolean {
+  return (
+    error instanceof ParlanceError &&
+    error.code === Status.RESOURCE_EXHAUSTED &&
+    error.retryAfterMs === undefined
+  );
 }
