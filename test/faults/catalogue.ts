@@ -1,3 +1,5 @@
+import { abuseFault } from "./abuse/abuse-fault.ts";
+import { attacks } from "./abuse/attacks.ts";
 import { clusterFaults } from "./cluster/catalogue.ts";
 import type { Fault } from "./fault.ts";
 import { accessFaults } from "./faults/access.ts";
@@ -11,6 +13,9 @@ import { resourcesFaults } from "./faults/resources.ts";
 import { storageFaults } from "./faults/storage.ts";
 import { timeFaults } from "./faults/time.ts";
 
+/** One user or one address that asks for more than its share. */
+export const abuseFaults: readonly Fault[] = attacks.map(abuseFault);
+
 /** Every fault that one server meets, in the order of the report. */
 export const faults: readonly Fault[] = [
   ...processFaults,
@@ -23,6 +28,7 @@ export const faults: readonly Fault[] = [
   ...accessFaults,
   ...changeFaults,
   ...resourcesFaults,
+  ...abuseFaults,
 ];
 
 /** Finds a fault by its name or its number, among those of several nodes, too. */

@@ -3,7 +3,7 @@
 import { type ArgsDef, type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { checkArguments } from "../../src/cli/arguments.ts";
 import { failUsage, report } from "../../src/cli/errors.ts";
-import { faults, findFault } from "./catalogue.ts";
+import { abuseFaults, faults, findFault } from "./catalogue.ts";
 import { clusterFaults } from "./cluster/catalogue.ts";
 import type { Mode } from "./context.ts";
 import type { Fault, Row } from "./fault.ts";
@@ -90,6 +90,18 @@ const cluster = defineCommand({
   },
 });
 
+const abuse = defineCommand({
+  meta: {
+    name: "abuse",
+    description: "Run the attacks of one user or one address on everyone else's service.",
+  },
+  args: {
+    ...runArgs,
+    ci: { type: "boolean", description: "The short form, as with the tests." },
+  },
+  run: async ({ args }) => void (await runAll(abuseFaults, args.ci ? "ci" : "full", args)),
+});
+
 const full = defineCommand({
   meta: { name: "full", description: "Run everything and write docs/reliability.md. Takes about an hour." },
   args: runArgs,
@@ -174,6 +186,7 @@ const commands: Record<string, CommandDef<any>> = {
   run,
   ci,
   cluster,
+  abuse,
   full,
   planted,
   soak: soakCommand,
@@ -265,6 +278,7 @@ const usage = `Usage: npm run faults -- COMMAND [OPTIONS]
   run NAME...     run some, at full size
   ci              run the small subset that runs with the tests
   cluster         run those of several nodes, on PostgreSQL and NATS
+  abuse           run the attacks of one user or one address
   full            run everything and write docs/reliability.md
   planted         plant known bugs and show which check catches each
   soak            churn and random faults for --minutes N
