@@ -8,6 +8,7 @@ import type { TokenVerifier } from "./auth/verifier.ts";
 import { createBus, openStore } from "./backends.ts";
 import type { ChatLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
+import { defaultUserRates } from "./chat/rate-limits.ts";
 import { hostNodeName } from "./cluster/node-name.ts";
 import { joinNodes } from "./cluster/nodes.ts";
 import type { Config } from "./config.ts";
@@ -258,7 +259,17 @@ function limitsOf(config: Config): ChatLimits {
     sessionTtlMs: config.sessionTtlSeconds * 1000,
     sessionMaxAgeMs: config.sessionMaxAgeMs,
     firstRequestTimeoutMs: config.firstRequestTimeoutMs,
+    ...pick(config, defaultUserRates),
   };
+}
+
+/** Returns the settings of those names. */
+function pick<Named extends Partial<Config>>(
+  config: Config,
+  named: Named,
+): Pick<Config, keyof Named & keyof Config> {
+  const entries = (Object.keys(named) as (keyof Config)[]).map((name) => [name, config[name]]);
+  return Object.fromEntries(entries) as Pick<Config, keyof Named & keyof Config>;
 }
 
 /** Each session may have a connection of its own, and some more are for single calls. */

@@ -89,6 +89,20 @@ function flag(options: { default: boolean; description: string }): Setting<boole
   };
 }
 
+/** A limit per second of what one user does on one node. */
+function rate(description: string, perSecond: number): Setting<number> {
+  const more = `Ten times as many at once. ${refusedAbove}`;
+  return integer({ default: perSecond, min: 0, max: 1_000_000, description: `${description} ${more}` });
+}
+
+/** A limit per minute of the same. */
+function ratePerMinute(description: string, perMinute: number): Setting<number> {
+  const more = `All of them at once, too. ${refusedAbove}`;
+  return integer({ default: perMinute, min: 0, max: 10_000_000, description: `${description} ${more}` });
+}
+
+const refusedAbove = "More are refused with `RATE_LIMITED` and told when there is room. 0 sets no limit.";
+
 /** Writes a number with commas between its thousands. */
 function group(value: number): string {
   return value.toLocaleString("en-US");
@@ -352,6 +366,34 @@ export const settings = {
     description:
       "How many missed events a new stream replays before it answers `behind`, where `Open.replay_limit` is not set.",
   }),
+
+  maxSendsPerSecond: rate(
+    "How many messages a user may send per second, to users and groups, over all their devices.",
+    100,
+  ),
+  maxReadsPerSecond: rate(
+    "How often a user may read messages, conversations, groups or members per second; told to clients in `Limits`, as is `maxSendsPerSecond`.",
+    100,
+  ),
+  maxChangesPerSecond: rate("How often a user may change groups, mark as read or log out per second.", 50),
+  maxTypingPerSecond: rate("How often a user may tell per second that they type or stopped.", 10),
+  maxPresenceReadsPerSecond: rate(
+    "Of how many users a user may ask for or watch presence per second.",
+    1_000,
+  ),
+  maxNewStreamsPerSecond: rate(
+    "How many streams a user may open per second, over all their devices, so that nobody takes all that `maxNewSessionsPerSecond` lets in.",
+    5,
+  ),
+  maxNewDirectsPerMinute: ratePerMinute(
+    "How many direct conversations a user may begin per minute. Messages in conversations that are there are not concerned.",
+    300,
+  ),
+  maxNewGroupsPerMinute: ratePerMinute("How many groups a user may create per minute.", 60),
+  maxNewMembersPerMinute: ratePerMinute(
+    "How many users a user may add to groups per minute, those of new groups included.",
+    20_000,
+  ),
 
   firstRequestTimeoutMs: integer({
     default: 10_000,

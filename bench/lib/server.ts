@@ -1,6 +1,7 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { variableOf } from "../../src/settings.ts";
 import { jwtSecret } from "../load/tokens.ts";
 import { startChild } from "./child.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -44,6 +45,18 @@ const serverEnv = {
   PARLANCE_DRAIN_GRACE_MS: "500",
 };
 
+/**
+ * Limits by rate that nobody here meets, and that are counted all the same. Sources from before they were there take no
+ * such settings.
+ */
+function ratesEnv(source: string): Record<string, string> {
+  const known = readFileSync(join(source, "src/settings.ts"), "utf8");
+  const settings = [...known.matchAll(/^ {2}(max\w+Per(?:Second|Minute)): rate/gm)].map(
+    ([, name = ""]) => name,
+  );
+  return Object.fromEntries(settings.map((name) => [variableOf(name), "1000000"]));
+}
+
 /** Starts `parlance serve` with a data folder of its own. */
 export async function startParlance({
   source,
@@ -58,6 +71,7 @@ export async function startParlance({
     args: [...(profiled ? ["--import", profiler] : []), join(source, "src/main.ts"), "serve"],
     env: {
       ...serverEnv,
+      ...ratesEnv(source),
       PARLANCE_DATA_DIR: data.path,
       ...(profiled && { PARLANCE_BENCH_PROFILE_DIR: resolve(profileDir) }),
       ...env,

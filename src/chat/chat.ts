@@ -29,6 +29,7 @@ import { Logouts } from "./logouts.ts";
 import { PageTokens } from "./page-tokens.ts";
 import { Presences } from "./presences.ts";
 import { createPublisher } from "./publisher.ts";
+import { defaultUserRates, RateLimits, type UserRate } from "./rate-limits.ts";
 import { createSends, type Sends } from "./sends.ts";
 import { Session } from "./session.ts";
 import { Tail } from "./tail.ts";
@@ -59,6 +60,8 @@ export class Chat {
   readonly conversations: Conversations;
   readonly history: History;
   readonly presences: Presences;
+  /** How often users may do things. Whoever carries their calls asks; calls of the host itself are not counted. */
+  readonly rates: RateLimits<UserRate>;
   readonly hub: Hub;
 
   readonly #store: Store;
@@ -119,6 +122,7 @@ export class Chat {
     this.conversations = new Conversations(store, bus, pages);
     this.history = new History(store, this.groups, pages);
     this.presences = new Presences(store, bus, this.hub, instanceId);
+    this.rates = new RateLimits<UserRate>(defaultUserRates, limits);
 
     const publish = createPublisher(bus, frame);
     const endings = [

@@ -14,7 +14,7 @@ import { ChatError, ErrorReason } from "../errors.ts";
 import type { ConversationRecord, Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import { encodeEvent } from "./frames.ts";
-import { parseConversationId, peerOf } from "./ids.ts";
+import { directConversationId, parseConversationId, peerOf } from "./ids.ts";
 import { decodeMessage } from "./messages-codec.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
@@ -30,6 +30,11 @@ export class Conversations {
     this.#store = store;
     this.#bus = bus;
     this.#pages = pages;
+  }
+
+  /** Tells whether two users have written to each other. */
+  async hasDirect(userId: string, otherId: string): Promise<boolean> {
+    return (await this.#store.access(userId, directConversationId(userId, otherId))) !== undefined;
   }
 
   async listConversations({ unreadOnly, pageSize, pageToken }: ListConversationsRequest, { userId }: Caller) {

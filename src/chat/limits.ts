@@ -1,9 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+import { defaultUserRates, type UserRates } from "./rate-limits.ts";
 
 /** The limits the chat keeps. Defaults are those of `config.ts`. */
-export interface ChatLimits {
+export interface ChatLimits extends UserRates {
   /** The largest encoded `Content`, in bytes. */
   maxContentBytes: number;
   /** The most members of a group. */
@@ -41,6 +42,7 @@ export const defaultLimits: ChatLimits = {
   sessionTtlMs: 30 * 86_400_000,
   sessionMaxAgeMs: 3_000_000,
   firstRequestTimeoutMs: 10_000,
+  ...defaultUserRates,
 };
 
 /** Returns the limits as clients are told them. */
@@ -50,5 +52,8 @@ export function limitsMessage(limits: ChatLimits) {
     maxGroupMembers: limits.maxGroupMembers,
     maxInFlight: limits.maxInFlight,
     pingInterval: durationFromMs(limits.pingIntervalMs),
+    // Without a limit the field is not set.
+    ...(limits.maxSendsPerSecond > 0 && { maxSendsPerSecond: limits.maxSendsPerSecond }),
+    ...(limits.maxReadsPerSecond > 0 && { maxReadsPerSecond: limits.maxReadsPerSecond }),
   });
 }

@@ -3,17 +3,20 @@ import type { CallContext, Metadata } from "nice-grpc";
 import type { Caller } from "../chat/caller.ts";
 import type { Logger } from "../chat/logger.ts";
 import type { Logins } from "../chat/logins.ts";
+import type { RateLimits, UserRate } from "../chat/rate-limits.ts";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { waitingFailPoint } from "../fail-points.ts";
 import { authenticate } from "./authentication.ts";
 import { Undecodable } from "./definition.ts";
 import { codeName, toServerError } from "./errors.ts";
 import type { Handler } from "./handlers.ts";
+import { takeRateOfMethod } from "./rpc-rates.ts";
 import type { RequestValidator } from "./validation.ts";
 
 /** What every call goes through, whatever its method. */
 export interface CallParts {
   logins: Pick<Logins, "resolve">;
+  rates: RateLimits<UserRate>;
   validator: RequestValidator;
   log: Logger;
 }
@@ -73,10 +76,13 @@ export function unaryCall<Method extends DescMethod>(
   handler: (...args: Parameters<Handler<Method["input"], Method["output"]>>) => Promise<Answer<Method>>,
   parts: CallParts,
 ) {
+  const takeRate = takeRateOfMethod(method, parts.rates);
   return wrapped(method, parts, async (request, context, call) => {
     const resolved = authenticate(context.metadata, parts.logins);
     const caller = resolved instanceof Promise ? await resolved : resolved;
     call.caller = caller;
+    // First, as it costs least.
+    takeRate(caller.userId, request);
     checkRequest(parts.validator, method.input, request);
     return handler(request, caller);
   });
@@ -86,7 +92,7 @@ export function unaryCall<Method extends DescMethod>(
 export function openCall<Method extends DescMethod>(
   method: Method,
   handler: (request: MessageShape<Method["input"]>) => Promise<MessageInitShape<Method["output"]>>,
-  parts: Omit<CallParts, "logins">,
+  parts: Omit<CallParts, "logins" | "rates">,
   /** What each call has to pass first. Throws a ChatError. */
   check: (metadata: Metadata) => void = () => {},
 ) {

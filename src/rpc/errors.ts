@@ -62,6 +62,8 @@ export const statusOf: Readonly<Record<ErrorReason, Status>> = {
   [ErrorReason.TOO_MANY_NEW_SESSIONS]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.NODE_NOT_FOUND]: Status.NOT_FOUND,
   [ErrorReason.SERVER_STARTING]: Status.UNAVAILABLE,
+  [ErrorReason.RATE_LIMITED]: Status.RESOURCE_EXHAUSTED,
+  [ErrorReason.QUOTA_EXCEEDED]: Status.RESOURCE_EXHAUSTED,
 };
 
 /** Is told of each error that leaves as INTERNAL, to log it whole under the id that its caller got. */

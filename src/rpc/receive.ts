@@ -127,23 +127,36 @@ function begin(request: StreamRequest, receiving: Receiving): void {
     },
     (error) => {
       session.reply(encodeRefusal(error, request.requestId, parts));
-      session.settled();
+      const pauseMs = pauseAfter(error);
+      if (pauseMs === 0) session.settled();
+      else setTimeout(() => session.settled(), pauseMs).unref();
     },
   );
+}
+
+/** The longest that a request sent too early keeps its place among those that wait for an answer. */
+const maxPauseMs = 1_000;
+
+/** How long a request keeps its place after it was refused: otherwise nothing would slow down who sends on and on. */
+function pauseAfter(error: unknown): number {
+  if (!(error instanceof ChatError) || error.reason !== ErrorReason.RATE_LIMITED) return 0;
+  return Math.min(error.details.retryAfterMs ?? 0, maxPauseMs);
 }
 
 /** Carries a request out and returns the encoded reply, if it has one. */
 async function carryOut(message: StreamRequest, receiving: Receiving): Promise<Uint8Array | undefined> {
   const { caller, parts, writer } = receiving;
-  const { chat, validator } = parts;
+  const { sends, validator, takeRequest } = parts;
   const held = waitingFailPoint("handler");
   if (held !== undefined) await held;
+  // What is no request at all has none of its kinds.
+  takeRequest(caller.userId, message.request as StreamRequest["request"] | undefined);
   checkRequest(validator, StreamRequestSchema, message);
   const { request, requestId } = message;
   if (request.case === "sendDirect")
-    return encodeSent(await chat.sends.sendDirect(request.value, caller), requestId, writer);
+    return encodeSent(await sends.sendDirect(request.value, caller), requestId, writer);
   if (request.case === "sendGroup")
-    return encodeSent(await chat.sends.sendGroup(request.value, caller), requestId, writer);
+    return encodeSent(await sends.sendGroup(request.value, caller), requestId, writer);
   const reply = await carryOutOther(message, receiving);
   return reply && encodeEvent(reply, requestId);
 }

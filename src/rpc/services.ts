@@ -8,11 +8,14 @@ import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.
 import type { Chat } from "../chat/chat.ts";
 import { encodeSendResponse } from "../chat/frames.ts";
 import type { Logger } from "../chat/logger.ts";
+import type { Sends } from "../chat/sends.ts";
 import { WireWriter } from "../chat/wire-writer.ts";
 import type { CallHandles } from "./call-handles.ts";
 import { type CallParts, openCall, unaryCall } from "./calls.ts";
 import { toDefinition } from "./definition.ts";
 import { createHandlers, type Handler, type Handlers } from "./handlers.ts";
+import { limitNewDirects } from "./limited-sends.ts";
+import { takeRateOfRequests } from "./rpc-rates.ts";
 import { listenCall, streamCall } from "./stream.ts";
 import type { RequestValidator } from "./validation.ts";
 
@@ -38,7 +41,7 @@ export interface MountableService {
 }
 
 /** What the services are built on. */
-export interface ServiceParts {
+export interface ServiceOptions {
   chat: Chat;
   validator: RequestValidator;
   log: Logger;
@@ -46,15 +49,33 @@ export interface ServiceParts {
   handles?: Pick<CallHandles, "get"> | undefined;
 }
 
+/** What all calls of the services use. */
+export interface ServiceParts extends ServiceOptions {
+  /** Sends whose new conversations are counted. */
+  sends: Sends;
+  /** Counts the requests of streams. */
+  takeRequest: ReturnType<typeof takeRateOfRequests>;
+}
+
 /** Makes the services of the contract from the chat. */
-export function createServices(parts: ServiceParts): MountableService[] {
-  const { chat } = parts;
-  const calls: CallParts = { logins: chat.logins, validator: parts.validator, log: parts.log };
+export function createServices(options: ServiceOptions): MountableService[] {
+  const { chat } = options;
+  const parts: ServiceParts = {
+    ...options,
+    sends: limitNewDirects(chat),
+    takeRequest: takeRateOfRequests(chat.rates),
+  };
+  const calls: CallParts = {
+    logins: chat.logins,
+    rates: chat.rates,
+    validator: parts.validator,
+    log: parts.log,
+  };
   const handlers = createHandlers(chat);
   return [
     mountable(ChatService, {
       ...unaryCalls(ChatService, handlers.chat, calls),
-      ...encodedSends(chat.sends, calls),
+      ...encodedSends(parts.sends, calls),
       login: openCall(ChatService.method.login, (request) => chat.logins.login(request), calls),
       stream: streamCall(parts),
       listen: listenCall(parts),
@@ -67,7 +88,7 @@ export function createServices(parts: ServiceParts): MountableService[] {
 }
 
 /** The sends, which answer with what is encoded already: a call of them is not to cost what the library's way does. */
-function encodedSends(sends: Chat["sends"], calls: CallParts): Record<string, unknown> {
+function encodedSends(sends: Sends, calls: CallParts): Record<string, unknown> {
   const writer = new WireWriter();
   const { sendDirect, sendGroup } = ChatService.method;
   return {

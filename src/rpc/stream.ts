@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "nice-grpc";
 import {
   ChatService,
@@ -16,6 +17,7 @@ import { type CallHandle, callIdKey } from "./call-handles.ts";
 import { Call, checkRequest, pathOf } from "./calls.ts";
 import { statusOf, toStatus } from "./errors.ts";
 import { encodeRefusal, receiveRequests } from "./receive.ts";
+import { type TakeRate, takeRateOfMethod } from "./rpc-rates.ts";
 import type { ServiceParts } from "./services.ts";
 
 /** A session that was opened, and what has to be known to hand out what it has. */
@@ -30,17 +32,27 @@ type OpenCall = (caller: Caller) => AsyncGenerator<Uint8Array, Opened | undefine
 
 /** Makes the handler of `Stream`: requests go up, events come down. */
 export function streamCall(parts: ServiceParts) {
-  const path = pathOf(ChatService.method.stream);
+  const kind = sessionKind(ChatService.method.stream, parts);
   const writer = new WireWriter();
   return (requests: AsyncIterable<StreamRequest>, context: CallContext) =>
-    sessionCall(path, context, parts, (caller) => openStream(requests, caller, context, parts, writer));
+    sessionCall(kind, context, parts, (caller) => openStream(requests, caller, context, parts, writer));
 }
 
 /** Makes the handler of `Listen`: a session without requests. */
 export function listenCall(parts: ServiceParts) {
-  const path = pathOf(ChatService.method.listen);
+  const kind = sessionKind(ChatService.method.listen, parts);
   return (request: ListenRequest, context: CallContext) =>
-    sessionCall(path, context, parts, (caller) => openListen(request, caller, context, parts));
+    sessionCall(kind, context, parts, (caller) => openListen(request, caller, context, parts));
+}
+
+/** A method that opens sessions. */
+interface SessionKind {
+  path: string;
+  takeRate: TakeRate;
+}
+
+function sessionKind(method: DescMethod, { chat }: ServiceParts): SessionKind {
+  return { path: pathOf(method), takeRate: takeRateOfMethod(method, chat.rates) };
 }
 
 /**
@@ -48,7 +60,7 @@ export function listenCall(parts: ServiceParts) {
  * headers, authentication, errors and the log.
  */
 async function* sessionCall(
-  path: string,
+  { path, takeRate }: SessionKind,
   context: CallContext,
   parts: ServiceParts,
   open: OpenCall,
@@ -58,6 +70,7 @@ async function* sessionCall(
   try {
     const caller = await authenticate(context.metadata, chat.logins);
     call.caller = caller;
+    takeRate(caller.userId, undefined);
     // At once, so that a silent stream is seen to be alive; without any header nice-grpc would not send them.
     context.header.set("parlance-epoch", chat.epoch);
     context.sendHeader();

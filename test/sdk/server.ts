@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import { noRatesEnv } from "../support/rates.ts";
 
 /** Makes a folder for a store; `remove` deletes it. */
 export async function temporaryFolder(): Promise<{ path: string; remove: () => Promise<void> }> {
@@ -18,7 +19,7 @@ export async function temporaryFolder(): Promise<{ path: string; remove: () => P
 /** Starts a server in this process. Settings are written as on the command line. */
 export function serve(dataDir: string, settings: Record<string, string> = {}): Promise<RunningServer> {
   const options = { dataDir, port: "0", http: "off", logLevel: "warn", drainGraceMs: "2000", ...settings };
-  const config = loadConfig({ options, env: {} });
+  const config = loadConfig({ options, env: noRatesEnv });
   return startServer(config, createLogger(config));
 }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe } from "vitest";
 import { freePort, type NatsServer, startNatsServer } from "./nats.ts";
 import { postgresMissing, startPostgres, type TestPostgres } from "./postgres.ts";
+import { noRatesEnv } from "./rates.ts";
 import { exitOf } from "./serve-child.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -146,7 +147,11 @@ export async function createNode(
     const started = spawn(
       process.execPath,
       [main, "serve", ...own, ...ports, "--log-level", "warn", ...args],
-      { cwd: folder, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "", ...env } },
+      {
+        cwd: folder,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, NODE_OPTIONS: "", ...noRatesEnv, ...env },
+      },
     );
     child = started;
     started.stderr.on("data", (chunk) => {

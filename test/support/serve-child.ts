@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { noRatesEnv } from "./rates.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -41,7 +42,10 @@ export interface ServeOptions {
   wrapper?: readonly string[];
 }
 
-/** Starts `serve`, on a free port unless `args` say otherwise, and waits until it listens. */
+/**
+ * Starts `serve`, on a free port unless `args` say otherwise, and waits until it listens. It has no limits by rate
+ * unless `env` says so.
+ */
 export async function startServe(
   dataDir: string,
   args: readonly string[] = [],
@@ -51,7 +55,7 @@ export async function startServe(
   const child = spawn(
     command,
     [...rest, "--port", "0", "--http-port", "0", "--data-dir", dataDir, "--log-level", "warn", ...args],
-    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "", ...env } },
+    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "", ...noRatesEnv, ...env } },
   );
   let stderr = "";
   child.stderr.on("data", (chunk) => {

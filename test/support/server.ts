@@ -8,6 +8,7 @@ import { type Config, loadConfig } from "../../src/config.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { type Clients, clientsOf } from "./clients.ts";
+import { noRates } from "./rates.ts";
 
 /** Clients of all services that call as one user. */
 export interface UserClients extends Clients {
@@ -32,7 +33,7 @@ export interface TestServer {
   close: () => Promise<void>;
 }
 
-/** Starts a server. Close it in the end; its data is deleted then. */
+/** Starts a server without limits by rate, unless they are given. Close it in the end; its data is deleted then. */
 export async function startTestServer(overrides: Partial<Config> = {}): Promise<TestServer> {
   const dataDir = mkdtempSync(join(tmpdir(), "parlance-test-"));
   const logs: Record<string, unknown>[] = [];
@@ -42,6 +43,7 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
     port: 0,
     httpPort: 0,
     drainGraceMs: 2_000,
+    ...noRates,
     ...overrides,
   };
   const log = createLogger(config, { write: (line) => void logs.push(JSON.parse(line)) });

@@ -1,17 +1,24 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { defaultRatesEnv } from "../../support/rates.ts";
 import type { Violation } from "../checker/violation.ts";
 import type { FaultContext } from "../context.ts";
 import type { Fault, Outcome } from "../fault.ts";
 import { megabytes, ms, percentile } from "../figures.ts";
+import { FaultServer } from "../server.ts";
 import { peakMemory } from "../slow-readers.ts";
 import type { Attack } from "./attack.ts";
 import { startAttacker } from "./attacker-process.ts";
-import { openBystanders } from "./bystanders.ts";
+import { type Bystanders, openBystanders } from "./bystanders.ts";
+import { Slowdown } from "./slowdown.ts";
 
 /** What 99 of 100 messages of others may take while somebody attacks, in milliseconds. */
 const maxP99Ms = 200;
-/** A machine that is busy with something else is slow without any attack: so much slower is the attack's doing. */
+/**
+ * A machine that is busy with something else is slow without any attack. So the bound grows as the server and this
+ * process have to wait for a processor, it is at least so many times what was measured in quiet, and what counts is the
+ * best of so many windows of the attack.
+ */
 const maxSlowdown = 5;
+const maxWindows = 3;
 const defaultGrowthMb = 128;
 
 /**
@@ -30,26 +37,35 @@ export function abuseFault(attack: Attack): Fault {
 
 async function runAttack(context: FaultContext, attack: Attack): Promise<Outcome> {
   const httpPort = await context.freePort();
-  const server = await context.serve({ args: [...(attack.args ?? []), "--http-port", String(httpPort)] });
-  const attacker = await startAttacker(context, attack, server.address, `127.0.0.1:${httpPort}`);
+  // The limits of every day.
+  const args = [...(attack.args ?? []), "--http-port", String(httpPort)];
+  const server = new FaultServer(await context.freePort(), { args, env: defaultRatesEnv });
+  context.defer(() => server.close());
+  const attacker = startAttacker(context, attack, server.address, `127.0.0.1:${httpPort}`);
+  await server.start();
+  await attacker.prepare();
   const bystanders = await openBystanders(context, server.address);
   // What is done for the first time takes longer.
   await bystanders.measure(300);
-  const quiet = percentile(await bystanders.measure(context.scale(700, 3_000)), 99);
+  const quiet = percentile(await bystanders.measure(context.scale(500, 3_000)), 99);
 
   const beforeBytes = server.residentBytes();
-  let meanwhile = 0;
+  let best: Window | undefined;
   const peakBytes = await peakMemory(server, async () => {
-    attacker.begin();
-    // Attacks take a moment to get going.
-    await delay(200);
-    meanwhile = percentile(await bystanders.measure(context.scale(2_000, 10_000)), 99);
+    await attacker.begin();
+    for (let n = 0; n < maxWindows && (best === undefined || best.p99 > best.bound); n++) {
+      const window = await measureWindow(bystanders, server.pid, quiet, context.scale(1_200, 8_000));
+      if (best === undefined || window.p99 / window.bound < best.p99 / best.bound) best = window;
+    }
   });
   const { figure, problems } = await attacker.end();
+  const { p99, bound } = best as unknown as Window;
 
   const violations: Violation[] = problems.map((text) => ({ rule: "I14", text }));
-  if (meanwhile > maxP99Ms && meanwhile > maxSlowdown * quiet)
-    violations.push({ rule: "I14", text: `p99 of another user was ${ms(meanwhile)}, ${ms(quiet)} in quiet` });
+  if (p99 > bound) {
+    const text = `p99 of another user was ${ms(p99)}, ${ms(quiet)} in quiet; at most ${ms(bound)} on this machine now`;
+    violations.push({ rule: "I14", text });
+  }
   const growth = peakBytes - beforeBytes;
   if (growth > (attack.maxGrowthMb ?? defaultGrowthMb) * 1_048_576)
     violations.push({ rule: "I11", text: `the server took ${megabytes(growth)} more` });
@@ -57,6 +73,25 @@ async function runAttack(context: FaultContext, attack: Attack): Promise<Outcome
   return {
     rounds: 1,
     violations,
-    figure: `p99 of another user ${ms(quiet)} in quiet, ${ms(meanwhile)} meanwhile; ${megabytes(Math.max(0, growth))} more memory; ${figure}`,
+    figure: `p99 of another user ${ms(quiet)} in quiet, ${ms(p99)} meanwhile; ${megabytes(Math.max(0, growth))} more memory; ${figure}`,
   };
+}
+
+/** What others saw during a part of an attack, in milliseconds. */
+interface Window {
+  p99: number;
+  /** What it may be at most. */
+  bound: number;
+}
+
+async function measureWindow(
+  bystanders: Bystanders,
+  serverPid: number,
+  quiet: number,
+  forMs: number,
+): Promise<Window> {
+  const slowdowns = [new Slowdown(serverPid), new Slowdown(process.pid)];
+  const p99 = percentile(await bystanders.measure(forMs), 99);
+  const factor = slowdowns.reduce((product, slowdown) => product * slowdown.factor, 1);
+  return { p99, bound: Math.max(maxP99Ms * factor, maxSlowdown * quiet) };
 }

@@ -10,6 +10,8 @@ export interface Target {
   httpAddress: string;
   random: () => number;
   signal: AbortSignal;
+  /** Tells that the attack is under way, so that measuring begins. `Tally` does so by its first request. */
+  going: () => void;
   /** Opens a connection of its own, as a client from the attacker's one address, and closes it in the end. */
   connect: (token?: string) => Connection;
 }

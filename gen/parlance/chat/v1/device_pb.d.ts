@@ -98,6 +98,38 @@ export declare type Limits = Message<"parlance.chat.v1.Limits"> & {
    * @generated from field: optional google.protobuf.Duration recall_window = 6;
    */
   recallWindow?: Duration | undefined;
+
+  /**
+   * How many messages a user may send in a second in the long run, and ten
+   * times as many at once. Not set: as many as they like.
+   *
+   * @generated from field: optional int32 max_sends_per_second = 9;
+   */
+  maxSendsPerSecond?: number | undefined;
+
+  /**
+   * How often a user may read messages, conversations, groups and members in a
+   * second in the long run, and ten times as often at once. Not set: as often
+   * as they like.
+   *
+   * @generated from field: optional int32 max_reads_per_second = 10;
+   */
+  maxReadsPerSecond?: number | undefined;
+
+  /**
+   * The most streams a user may have open at a time on this node, one for each
+   * device. Not set: no limit.
+   *
+   * @generated from field: optional int32 max_streams_per_user = 11;
+   */
+  maxStreamsPerUser?: number | undefined;
+
+  /**
+   * The most groups a user may be in. Not set: no limit.
+   *
+   * @generated from field: optional int32 max_groups_per_user = 12;
+   */
+  maxGroupsPerUser?: number | undefined;
 };
 
 /**

@@ -332,6 +332,23 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_SERVER_STARTING = 43;
    */
   SERVER_STARTING = 43,
+
+  /**
+   * The caller, or everyone at the caller's address, asks for something more
+   * often than the server allows. Nothing was done. `QuotaFailure` names the
+   * limit, `RetryInfo` tells when there is room again.
+   *
+   * @generated from enum value: ERROR_REASON_RATE_LIMITED = 44;
+   */
+  RATE_LIMITED = 44,
+
+  /**
+   * Somebody has as much of something as the server allows, such as groups.
+   * Nothing was done. `QuotaFailure` names the limit and whose it is.
+   *
+   * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 45;
+   */
+  QUOTA_EXCEEDED = 45,
 }
 
 /**

@@ -1,45 +1,141 @@
 /** One user who asks for the same again and again, as fast as it goes. */
 
 import { v7 as uuidv7 } from "uuid";
-import { logIn } from "../../../support/connect.ts";
+import { defaultUserRates as rates } from "../../../../src/chat/rate-limits.ts";
+import { type Connection, logIn } from "../../../support/connect.ts";
 import { text } from "../../../support/server.ts";
 import type { Attack, Target } from "../attack.ts";
 import { Tally } from "../tally.ts";
 
 const attacker = "mallory";
 
-const sendFlood: Attack = {
-  id: "D1",
-  name: "send-flood",
-  title: "one user sends direct messages, 200 calls at a time over two connections",
+/** Makes an attack of one call that is made by 200 at a time, over two connections. */
+function flood(
+  about: Pick<Attack, "id" | "name" | "title">,
+  what: string,
+  most: { atOnce: number; perSecond: number },
+  call: (client: Connection, n: number, options: { signal: AbortSignal }) => Promise<unknown>,
+): Attack {
+  return {
+    ...about,
+    async run(target) {
+      const tally = new Tally(target);
+      const [token] = await logIn(target.address, [attacker]);
+      const connections = [target.connect(token), target.connect(token)];
+      let n = 0;
+      await inParallel(200, target, (worker) =>
+        tally.count(call(connections[worker % 2] as Connection, n++, { signal: target.signal })),
+      );
+      return tally.report(what, most);
+    },
+  };
+}
+
+const perSecond = (limit: number) => ({ atOnce: 10 * limit, perSecond: limit });
+const perMinute = (limit: number) => ({ atOnce: limit, perSecond: limit / 60 });
+
+const sendFlood = flood(
+  { id: "D1", name: "send-flood", title: "one user sends direct messages by calls, as fast as it goes" },
+  "sends",
+  perSecond(rates.maxSendsPerSecond),
+  ({ chat }, _, options) =>
+    chat.sendDirect({ recipientId: "nobody", content: text("x"), clientMessageId: uuidv7() }, options),
+);
+
+const streamSendFlood: Attack = {
+  id: "D2",
+  name: "stream-send-flood",
+  title: "one user sends direct messages over four streams, as fast as they are read",
   async run(target) {
     const tally = new Tally(target);
-    const [token] = await logIn(target.address, [attacker]);
-    const connections = [target.connect(token), target.connect(token)];
-    await inParallel(200, target, (n) =>
-      tally.count(
-        (connections[n % 2] as (typeof connections)[0]).chat.sendDirect(
-          { recipientId: "nobody", content: text("x"), clientMessageId: uuidv7() },
-          { signal: target.signal },
-        ),
-      ),
+    await Promise.all(
+      ["a", "b", "c", "d"].map(async (device) => {
+        const [token] = await logIn(target.address, [attacker], device);
+        const { chat } = target.connect(token);
+        async function* requests() {
+          yield { request: { case: "open" as const, value: { autoAck: true } } };
+          while (!target.signal.aborted) {
+            const value = { recipientId: "nobody", content: text("x"), clientMessageId: uuidv7() };
+            yield { request: { case: "sendDirect" as const, value } };
+          }
+        }
+        try {
+          for await (const { events } of chat.stream(requests(), { signal: target.signal })) {
+            for (const { event } of events) {
+              if (event.case === "sent") tally.answered();
+              if (event.case === "refusal") tally.refused();
+            }
+          }
+        } catch (error) {
+          if (!target.signal.aborted) throw error;
+        }
+      }),
     );
-    return tally.report("sends");
+    return tally.report("sends", perSecond(rates.maxSendsPerSecond));
   },
 };
+
+const newDirectFlood = flood(
+  { id: "D3", name: "new-direct-flood", title: "one user writes to somebody new each time" },
+  "new conversations",
+  // Those under way when the limit is reached are owed.
+  { ...perMinute(rates.maxNewDirectsPerMinute), atOnce: rates.maxNewDirectsPerMinute + 200 },
+  ({ chat }, n, options) => chat.sendDirect({ recipientId: `stranger-${n}`, content: text("x") }, options),
+);
+
+const newStreamFlood = flood(
+  { id: "D4", name: "new-stream-flood", title: "one user opens streams again and again, on many devices" },
+  "streams",
+  perSecond(rates.maxNewStreamsPerSecond),
+  async ({ chat }, _, options) => {
+    for await (const _event of chat.listen({}, options)) return;
+  },
+);
+
+const typingFlood = flood(
+  { id: "D5", name: "typing-flood", title: "one user types and stops, as fast as it goes" },
+  "words of typing",
+  perSecond(rates.maxTypingPerSecond),
+  ({ chat }, n, options) =>
+    chat.setTyping({ target: { case: "recipientId", value: "bob" }, typing: n % 2 === 0 }, options),
+);
+
+const presenceFlood = flood(
+  { id: "D6", name: "presence-flood", title: "one user asks for the presence of 500 users at a time" },
+  "requests",
+  { atOnce: (10 * rates.maxPresenceReadsPerSecond) / 500, perSecond: rates.maxPresenceReadsPerSecond / 500 },
+  ({ presence }, n, options) =>
+    presence.getPresence({ userIds: Array.from({ length: 500 }, (_, i) => `user-${n}-${i}`) }, options),
+);
+
+const groupFlood = flood(
+  { id: "D7", name: "group-flood", title: "one user creates groups with 100 members each" },
+  "groups",
+  perMinute(rates.maxNewGroupsPerMinute),
+  ({ groups }, n, options) =>
+    groups.createGroup({ memberIds: Array.from({ length: 100 }, (_, i) => `user-${n % 7}-${i}`) }, options),
+);
 
 /** Repeats something, so many at a time, until the attack is over. */
 async function inParallel(
   count: number,
   { signal }: Target,
-  once: (n: number) => Promise<unknown>,
+  once: (worker: number) => Promise<unknown>,
 ): Promise<void> {
   await Promise.all(
-    Array.from({ length: count }, async (_, n) => {
-      while (!signal.aborted) await once(n);
+    Array.from({ length: count }, async (_, worker) => {
+      while (!signal.aborted) await once(worker);
     }),
   );
 }
 
 /** One user who asks for the same again and again, as fast as it goes. */
-export const floodAttacks: readonly Attack[] = [sendFlood];
+export const floodAttacks: readonly Attack[] = [
+  sendFlood,
+  streamSendFlood,
+  newDirectFlood,
+  newStreamFlood,
+  typingFlood,
+  presenceFlood,
+  groupFlood,
+];

@@ -1,0 +1,50 @@
+import type { Caller } from "../chat/caller.ts";
+import type { Chat } from "../chat/chat.ts";
+import type { Sends, Sent } from "../chat/sends.ts";
+
+const limit = "maxNewDirectsPerMinute";
+
+/**
+ * Makes sends that count the direct conversations a user begins. That one was
+ * begun is known afterwards, by its first seq. So only a user who has begun as
+ * many as they may costs a look into the store: what they send goes on as long
+ * as its conversation is there, and each after the other, as they sent it.
+ */
+export function limitNewDirects({ sends, rates, conversations }: Chat): Sends {
+  /** The last send of each user that had to be looked at. */
+  const looking = new Map<string, Promise<unknown>>();
+
+  async function counted(sending: Promise<Sent>, userId: string): Promise<Sent> {
+    const sent = await sending;
+    if (sent.appended.seq === 1 && !sent.appended.duplicate) rates.owe(limit, userId);
+    return sent;
+  }
+
+  async function lookAndSend(
+    request: Parameters<Sends["sendDirect"]>[0],
+    caller: Caller,
+    before: Promise<unknown> | undefined,
+  ): Promise<Sent> {
+    await before?.catch(() => {});
+    if (!(await conversations.hasDirect(caller.userId, request.recipientId)))
+      rates.check(limit, caller.userId);
+    return counted(sends.sendDirect(request, caller), caller.userId);
+  }
+
+  return {
+    sendGroup: (request, caller) => sends.sendGroup(request, caller),
+    sendDirect(request, caller) {
+      const { userId } = caller;
+      const before = looking.get(userId);
+      if (before === undefined && rates.waitMs(limit, userId) === 0)
+        return counted(sends.sendDirect(request, caller), userId);
+      const sending = lookAndSend(request, caller, before);
+      looking.set(userId, sending);
+      const forget = () => {
+        if (looking.get(userId) === sending) looking.delete(userId);
+      };
+      sending.then(forget, forget);
+      return sending;
+    },
+  };
+}

@@ -1,0 +1,19 @@
+/** Servers for tests that do in a second what users do in a day. */
+
+import { defaultUserRates } from "../../src/chat/rate-limits.ts";
+import { variableOf } from "../../src/settings.ts";
+
+/** Settings without limits by rate. */
+export const noRates = Object.fromEntries(
+  Object.keys(defaultUserRates).map((name) => [name, 0]),
+) as unknown as typeof defaultUserRates;
+
+/** The same for the environment of a process. */
+export const noRatesEnv: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.keys(noRates).map((name) => [variableOf(name), "0"]),
+);
+
+/** Puts the defaults back in the environment of a process that was to have no limits. */
+export const defaultRatesEnv: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.keys(noRatesEnv).map((variable) => [variable, ""]),
+);
