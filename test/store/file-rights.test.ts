@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { createParlance, createSqliteStore } from "../../src/index.ts";
 import { backup, restore } from "../../src/maintenance.ts";
 import { connect, logIn } from "../support/connect.ts";
 import { makeDataDir, startServe } from "../support/serve-child.ts";
@@ -50,6 +51,28 @@ test("what a server, a backup and a restore make is the user's alone, whatever t
   restore({ dataDir: elsewhere, databaseUrl: undefined }, file);
   expect(rightsOf(elsewhere)).toBe("700");
   expect(rightsIn(elsewhere)).toEqual({ "parlance.db": "600", "parlance.db.lock": "600" });
+});
+
+test.each([
+  ":memory:",
+  ":memory:/parlance.db",
+  "file:chat.db",
+  "file:///tmp/chat.db",
+  "~",
+  "~/chat.db",
+  "~bob/chat.db",
+  "",
+])("a store at %j, which is no path, is refused and makes nothing", async (path) => {
+  const { path: folder, remove } = makeDataDir();
+  onTestFinished(remove);
+  const before = readdirSync(".");
+  const refusal = `the store cannot be at ${JSON.stringify(path)}: `;
+  await expect(createSqliteStore({ path })).rejects.toThrow(refusal);
+  await expect(createParlance({ store: path, auth: "dev" })).rejects.toThrow(refusal);
+  const store = await createSqliteStore({ path: join(folder, "parlance.db") });
+  await store.close();
+  expect(() => backup({ dataDir: folder, databaseUrl: undefined }, path)).toThrow(refusal);
+  expect(readdirSync(".")).toEqual(before);
 });
 
 test("folders and files that are there keep their rights", async () => {

@@ -16,7 +16,7 @@ import { failPoint } from "../../fail-points.ts";
 import { openForReading } from "./database.ts";
 import { takeLock } from "./lock.ts";
 import { isStore, migrate, readIdentity, renewEpoch } from "./migrations.ts";
-import { makePrivateFile, makePrivateFolder } from "./private-files.ts";
+import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
 
 /** What a copy of a store holds. */
 export interface StoreSummary {
@@ -35,6 +35,7 @@ export interface StoreSummary {
  */
 export function backupStore(path: string, target: string): StoreSummary {
   requireDatabase(path);
+  requirePath(target);
   if (existsSync(target)) throw new Error(`${target} exists already`);
   makePrivateFolder(dirname(target));
   const partial = partialOf(target);
@@ -72,6 +73,7 @@ export function restoreStore(
   nowMs: number,
 ): StoreSummary & { previous: string | undefined } {
   requireDatabase(backup);
+  requirePath(path);
   makePrivateFolder(dirname(path));
   const lock = takeLock(path);
   try {

@@ -10,12 +10,12 @@ import type { CheckpointerData } from "./checkpointer.ts";
 import { takeLock } from "./lock.ts";
 import type { PackedEvents } from "./packed-events.ts";
 import { unpackEvents } from "./packed-events.ts";
-import { makePrivateFile, makePrivateFolder } from "./private-files.ts";
+import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
 import { type Call, closeMessage, type WorkerData } from "./wire.ts";
 
 /** Settings of the store. */
 export interface SqliteStoreOptions {
-  /** The database file; it and its directory are made if need be. */
+  /** The path of the database file; it and its directory are made if need be. No URL, no `:memory:`, no `~`. */
   path: string;
   /** The most writes that may wait for the disk; more are refused. Default 100,000. */
   maxWaitingWrites?: number;
@@ -187,6 +187,7 @@ function unpackRead(call: Call, value: unknown): unknown {
 
 /** Makes the file's directory and returns the one path that names the file, whatever links lead to it. */
 function prepare(path: string): string {
+  requirePath(path);
   makePrivateFolder(dirname(resolve(path)));
   refuseCutOffRestore(path);
   makePrivateFile(path);
