@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage, runCommand } from "citty";
 import { checkArguments } from "./cli/arguments.ts";
 import { failUsage, report } from "./cli/errors.ts";
+import { mindOutputs } from "./cli/outputs.ts";
 import { version } from "./version.ts";
 
 /** A command, loaded only when it is called. */
@@ -108,6 +109,7 @@ function resolved<T>(part: T | Promise<T> | (() => T | Promise<T>) | undefined):
   return typeof part === "function" ? (part as () => T | Promise<T>)() : part;
 }
 
+mindOutputs();
 try {
   await main(process.argv.slice(2));
 } catch (error) {

@@ -31,6 +31,8 @@ export const tailCommand = defineCommand({
       () => stop.abort(),
       () => process.exit(1),
     );
+    // Nobody reads on: `parlance tail | head`.
+    process.stdout.once("error", () => stop.abort());
     await withServer(args.server, () =>
       tail({
         address: args.server,

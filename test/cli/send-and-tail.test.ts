@@ -70,6 +70,33 @@ test("what one sends, the other's tail prints, as lines and as JSON", async () =
   }
 });
 
+test("a tail whose reader goes away ends without a word once it has something to say", async () => {
+  const { address } = server;
+  const { child, out, err } = start("tail", "--as", "carol", "--server", address);
+  await until(() => out().includes("live"), "it is live");
+  const exited = new Promise((resolve) => child.once("close", resolve));
+  child.stdout.destroy();
+  expect(await run("send", "--as", "alice", "--to", "carol", "--server", address, "hi")).toMatchObject({
+    code: 0,
+  });
+  expect(await exited).toBe(0);
+  expect(err()).toBe("");
+});
+
+test.each([
+  ["--help", 0],
+  ["token", 2],
+  ["check", 1],
+])(
+  "a command whose reader has gone away (%s) has the exit code of what it did, and no stack",
+  async (name, code) => {
+    const { child, err } = start(name, ...(name === "check" ? ["--data-dir", `${folder.path}/none`] : []));
+    child.stdout.destroy();
+    expect(await new Promise((resolve) => child.once("close", resolve))).toBe(code);
+    expect(err()).not.toMatch(/EPIPE|^ +at /m);
+  },
+);
+
 test("what cannot be done is said in one line with the way out", async () => {
   const { address } = server;
   const refused = await run("send", "--as", "alice", "--group", "nowhere", "--server", address, "hi");
