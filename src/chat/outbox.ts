@@ -22,7 +22,10 @@ export interface OutboxOptions {
   join: Joiner;
   /** Gets more events into the outbox, or resolves when there are none for now; called when it is empty and a reader waits. */
   refill: () => Promise<void> | undefined;
-  /** Called after each chunk handed out, with the position of its last log event, or 0. */
+  /**
+   * Called with the position of the last log event of each chunk, or 0: of one for a sink when it is handed out, of one
+   * that is iterated over when the reader comes back, since it may fail to write it.
+   */
   onTaken: (position: number) => void;
   /** Calls the outbox's `wake` soon. Without it readers are woken at once. */
   wakeSoon?: ((outbox: Outbox) => void) | undefined;
@@ -52,6 +55,8 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   #wake: (() => void) | undefined;
   /** While a sink is being filled: ends that, since nothing more will be taken. */
   #abandon: (() => void) | undefined;
+  /** What the reader that iterates over it was given, and has not come back from. */
+  #given: number | undefined;
   /** Whether a wake-up is on its way. */
   #waking = false;
   #ended = false;
@@ -141,6 +146,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     this.#bytes = 0;
     this.#replies = 0;
     this.#error = undefined;
+    this.#given = undefined;
     this.#ended = true;
     this.wake();
     this.#abandon?.();
@@ -167,7 +173,9 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
       if (busy) return;
       if (this.#first !== undefined) {
         busy = true;
-        sink(this.#take(), taken);
+        const { chunk, position } = this.#take();
+        this.#options.onTaken(position);
+        sink(chunk, taken);
       } else if (this.#ended) {
         const error = this.#error;
         this.#error = undefined;
@@ -191,8 +199,17 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#given !== undefined) {
+      const position = this.#given;
+      this.#given = undefined;
+      this.#options.onTaken(position);
+    }
     for (;;) {
-      if (this.#first !== undefined) return { done: false, value: this.#take() };
+      if (this.#first !== undefined) {
+        const { chunk, position } = this.#take();
+        this.#given = position;
+        return { done: false, value: chunk };
+      }
       if (this.#ended) {
         const error = this.#error;
         this.#error = undefined;
@@ -240,7 +257,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   }
 
   /** Takes out as much as goes into one chunk. Not when nothing waits. */
-  #take(): Uint8Array {
+  #take(): { chunk: Uint8Array; position: number } {
     const first = this.#first as Entry;
     let count = 0;
     let size = 0;
@@ -263,7 +280,6 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     // Or what was taken would hold on to what comes after, and that to the next, in a part of the heap that is seldom
     // looked at: once one of them was there, all would follow.
     last.next = undefined;
-    this.#options.onTaken(position);
-    return chunk;
+    return { chunk, position };
   }
 }

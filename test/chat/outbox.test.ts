@@ -276,3 +276,16 @@ test("a sink gets what a refill finds, also when something is pushed meanwhile",
   await ended;
   expect(got.reduce((sum, size) => sum + size, 0)).toBe(1 + 10 + 20);
 });
+
+test("what a reader was given counts as taken when it comes back, and not when it fails to write it", async () => {
+  const { outbox, taken } = makeOutbox({ chunkBytes: 10 });
+  outbox.pushLog(frame(10), 1);
+  outbox.pushLog(frame(10), 2);
+  await outbox.next();
+  expect(taken).toEqual([]);
+  await outbox.next();
+  expect(taken).toEqual([1]);
+  await outbox.return();
+  expect(await outbox.next()).toMatchObject({ done: true });
+  expect(taken).toEqual([1]);
+});
