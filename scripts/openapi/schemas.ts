@@ -156,7 +156,7 @@ const wellKnown: Record<string, Json | undefined> = {
       "@type": { description: "The type's URL, such as `type.googleapis.com/acme.Order`.", type: "string" },
       value: {
         description:
-          "The encoded message, where the server does not know the type; a host's own types are such.",
+          "The encoded message, whatever its type. In the details of errors, the message's own fields instead.",
         type: "string",
         contentEncoding: "base64",
       },

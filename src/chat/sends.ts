@@ -71,6 +71,7 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
     conversationId: string,
     target: { case: "recipientId" | "groupId"; value: string },
   ): Draft {
+    checkType(content as Content);
     checkSize(content as Content, maxContentBytes);
     return {
       conversationId,
@@ -120,6 +121,16 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
       );
     },
   };
+}
+
+/** Refuses what no reader could tell the type of. */
+function checkType({ kind }: Content): void {
+  if (kind.case !== "custom" || /[^/\s]$/.test(kind.value.typeUrl)) return;
+  const field = "content.custom.type_url";
+  const description = "must end in the name of the type, as in type.googleapis.com/acme.Order";
+  throw new ChatError(ErrorReason.INVALID_REQUEST, `${field}: ${description}`, {
+    violations: [{ field, rule: "type_name", description }],
+  });
 }
 
 function checkSize(content: Content, maxContentBytes: number): void {

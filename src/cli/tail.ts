@@ -1,4 +1,4 @@
-import { type JsonValue, toJson } from "@bufbuild/protobuf";
+import type { JsonValue } from "@bufbuild/protobuf";
 import { defineCommand } from "citty";
 import {
   type ClientEvent,
@@ -13,6 +13,7 @@ import { BehindSchema, CaughtUpSchema, TypingSchema } from "../../gen/parlance/c
 import { GroupSchema, MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { PresenceSchema } from "../../gen/parlance/chat/v1/presence_pb.js";
+import { jsonOf } from "../rpc/connect/json.ts";
 import { callerArgs, connectTimeoutMs, credentialsOf, serverArg, withServer } from "./options.ts";
 import { onStopSignals } from "./stop-signals.ts";
 
@@ -103,28 +104,28 @@ function describe(event: ClientEvent): string {
 
 /** Writes an event as one JSON object: its case, its value as Protobuf writes it in JSON, its cursor. */
 export function formatJson(event: ClientEvent): string {
-  const cursor = event.cursor === undefined ? {} : { cursor: toJson(CursorSchema, event.cursor) };
-  return JSON.stringify({ [event.case]: jsonOf(event), ...cursor });
+  const cursor = event.cursor === undefined ? {} : { cursor: jsonOf(CursorSchema, event.cursor) };
+  return JSON.stringify({ [event.case]: inJson(event), ...cursor });
 }
 
-function jsonOf(event: ClientEvent): JsonValue {
+function inJson(event: ClientEvent): JsonValue {
   switch (event.case) {
     case "message":
-      return toJson(ChatMessageSchema, event.value);
+      return jsonOf(ChatMessageSchema, event.value);
     case "membershipChanged":
-      return toJson(MembershipChangedSchema, event.value);
+      return jsonOf(MembershipChangedSchema, event.value);
     case "groupChanged":
-      return toJson(GroupSchema, event.value);
+      return jsonOf(GroupSchema, event.value);
     case "receipt":
-      return toJson(ReceiptSchema, event.value);
+      return jsonOf(ReceiptSchema, event.value);
     case "typing":
-      return toJson(TypingSchema, event.value);
+      return jsonOf(TypingSchema, event.value);
     case "presence":
-      return toJson(PresenceSchema, event.value);
+      return jsonOf(PresenceSchema, event.value);
     case "caughtUp":
-      return toJson(CaughtUpSchema, event.value);
+      return jsonOf(CaughtUpSchema, event.value);
     case "behind":
-      return toJson(BehindSchema, event.value);
+      return jsonOf(BehindSchema, event.value);
     case "reset":
       return { ...event.value };
   }

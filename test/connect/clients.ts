@@ -1,6 +1,6 @@
 /** Clients of the HTTP port in every protocol. */
 
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageShape } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import {
   createConnectTransport,
@@ -15,7 +15,8 @@ import { ConversationService } from "../../gen/parlance/chat/v1/conversation_ser
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import { knownTypes } from "../../src/rpc/connect/json.ts";
+import { fromJsonForm, jsonOptions, toJsonForm } from "../../src/rpc/connect/json.ts";
+import { jsonMethodOf } from "../../src/rpc/connect/json-schemas.ts";
 import { readErrorDetails } from "../../src/rpc/error-details.ts";
 import type { Failure } from "../support/errors.ts";
 
@@ -48,7 +49,8 @@ export interface HttpClients {
 /** Makes clients that call in one way. */
 export function httpClients(way: Way, address: string, headers: Record<string, string> = {}): HttpClients {
   const sessions = new Http2SessionManager(`http://${address}`);
-  const transport = transportOf(way, `http://${address}`, sessions, headers);
+  const plain = transportOf(way, `http://${address}`, sessions, headers);
+  const transport = way.includes("JSON") ? opaque(plain) : plain;
   return {
     chat: createClient(ChatService, transport),
     groups: createClient(GroupService, transport),
@@ -68,7 +70,7 @@ function transportOf(
   const common = {
     baseUrl,
     useBinaryFormat: !way.includes("JSON"),
-    jsonOptions: { registry: knownTypes },
+    jsonOptions,
     interceptors: [
       (next) => (request) => {
         for (const [key, value] of Object.entries(headers)) request.header.set(key, value);
@@ -85,6 +87,32 @@ function transportOf(
   return way.endsWith("/2")
     ? createConnectTransport({ ...common, httpVersion: "2", sessionManager })
     : createConnectTransport({ ...common, httpVersion: "1.1" });
+}
+
+/** Has a transport write and read what is in an `Any` as the server does: unopened. */
+function opaque({ unary, stream }: Transport): Transport {
+  return {
+    async unary(method, signal, timeoutMs, header, input, contextValues) {
+      const { input: schema, output } = method;
+      const request = toJsonForm(schema, create(schema, input)) as never;
+      const inJson = jsonMethodOf(method) as typeof method;
+      const answer = await unary(inJson, signal, timeoutMs, header, request, contextValues);
+      fromJsonForm(inJson.output, answer.message);
+      return { ...answer, method, message: answer.message as MessageShape<typeof output> };
+    },
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
+      const { input: schema, output } = method;
+      const inJson = jsonMethodOf(method) as typeof method;
+      const requests = mapped(input, (init) => toJsonForm(schema, create(schema, init)) as never);
+      const answer = await stream(inJson, signal, timeoutMs, header, requests, contextValues);
+      const message = mapped(answer.message, (each) => fromJsonForm(inJson.output, each));
+      return { ...answer, method, message: message as AsyncIterable<MessageShape<typeof output>> };
+    },
+  };
+}
+
+async function* mapped<In, Out>(items: AsyncIterable<In>, change: (item: In) => Out): AsyncGenerator<Out> {
+  for await (const item of items) yield change(item);
 }
 
 /** Makes a call that has to fail and returns what its caller learns, as `failureOf` does for gRPC; an ended stream counts as a call. */

@@ -5,16 +5,21 @@ import { Code, ConnectError, createContextKey, type HandlerContext } from "@conn
 import { type CallContext, Metadata } from "nice-grpc";
 import type { ChatError } from "../../errors.ts";
 import { deadlineExceeded } from "../deadlines.ts";
+import { Undecodable } from "../definition.ts";
 import { toStatus } from "../errors.ts";
 import { toMessage } from "./codec.ts";
 import { connectErrorOf, refusalOf, toConnectError } from "./errors.ts";
 import type { HttpCall } from "./http-call.ts";
-import { unwrapOpaque } from "./json.ts";
+import { fromJsonForm } from "./json.ts";
+import { jsonMethodOf } from "./json-schemas.ts";
 
 /** Where a call's handler finds the call. */
 export const httpCallKey = createContextKey<HttpCall | undefined>(undefined, {
   description: "the call as HTTP brought it",
 });
+
+/** Tells whether a call's handler ended it with an error, which it has logged. */
+export const failedKey = createContextKey(false, { description: "whether the handler failed" });
 
 /** A method's implementation as nice-grpc would call it. */
 export type Implementation = (request: unknown, context: CallContext) => unknown;
@@ -33,7 +38,8 @@ export function callContextOf(call: HttpCall, sendHeader: (header: Metadata) => 
 }
 
 /**
- * Makes the library's implementation of a method out of nice-grpc's.
+ * Makes the library's implementation of a method out of nice-grpc's. What it is
+ * given and answers in JSON is of the types of `jsonMethodOf`.
  *
  * @param maxRequestBytes for what to tell the client
  */
@@ -46,10 +52,11 @@ export function toConnectMethod(
     return async (request: Message, context: HandlerContext) => {
       const { call, json, callContext } = begin(context);
       try {
-        if (json) unwrapOpaque(request);
-        const response = await unlessAborted(call.signal, implementation(request, callContext));
+        const input = json ? contentOf(method, request) : request;
+        const response = await unlessAborted(call.signal, implementation(input, callContext));
         return toMessage(method.output, response as Uint8Array, json);
       } catch (error) {
+        context.values.set(failedKey, true);
         throw endOf(error, call, callContext);
       }
     };
@@ -59,19 +66,20 @@ export function toConnectMethod(
     call.outlastDeadline();
     const request =
       Symbol.asyncIterator in input
-        ? received(input, json, (error) => {
+        ? received(method, input, json, (error) => {
             const refusal = refusalOf(error, maxRequestBytes);
             if (refusal !== undefined) call.end(toStatus(refusal, () => {}));
             return refusal;
           })
         : json
-          ? unwrapOpaque(input)
+          ? contentOf(method, input)
           : input;
     try {
       const responses = implementation(request, callContext) as AsyncIterable<Uint8Array>;
       for await (const response of responses) yield toMessage(method.output, response, json);
       if (call.endStatus !== undefined) throw connectErrorOf(call.endStatus);
     } catch (error) {
+      context.values.set(failedKey, true);
       throw endOf(error, call, callContext);
     }
   };
@@ -93,14 +101,24 @@ function begin(context: HandlerContext) {
   return { call, json, callContext };
 }
 
+/** Turns a request that was read from JSON into one of the contract, or into what is refused once the caller is known. */
+export function contentOf(method: DescMethod, request: Message): Message | Undecodable {
+  try {
+    return fromJsonForm(jsonMethodOf(method).input, request);
+  } catch (error) {
+    return new Undecodable(`the request cannot be read: ${(error as Error).message}`);
+  }
+}
+
 /** Hands requests on, and says in the words of the contract why the library takes no more. */
 async function* received(
+  method: DescMethod,
   requests: AsyncIterable<Message>,
   json: boolean,
   refuse: (error: unknown) => ChatError | undefined,
-): AsyncGenerator<Message> {
+): AsyncGenerator<Message | Undecodable> {
   try {
-    for await (const request of requests) yield json ? unwrapOpaque(request) : request;
+    for await (const request of requests) yield json ? contentOf(method, request) : request;
   } catch (error) {
     throw refuse(error) ?? new DOMException("the call was cancelled", "AbortError");
   }

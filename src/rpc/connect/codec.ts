@@ -7,10 +7,11 @@ import {
   type MessageInitShape,
 } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
-import { wrapOpaque } from "./json.ts";
+import { toJsonForm } from "./json.ts";
 
 /**
- * Makes what a handler returned into a message that the library can write.
+ * Makes what a handler returned into a message that the library can write: for
+ * JSON, as one of the type of `jsonSchemaOf`.
  *
  * An encoded message is decoded for JSON only. For binary it becomes a message
  * whose one unknown field is all of it, tag apart: unknown fields are written
@@ -24,9 +25,9 @@ export function toMessage(
 ): Message {
   if (!(response instanceof Uint8Array)) {
     const message = isMessage(response) ? response : create(schema, response);
-    return json ? wrapOpaque(schema, message) : message;
+    return json ? toJsonForm(schema, message) : message;
   }
-  if (json) return wrapOpaque(schema, fromBinary(schema, response));
+  if (json) return toJsonForm(schema, fromBinary(schema, response));
   return passThrough(schema, response);
 }
 

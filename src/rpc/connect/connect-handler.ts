@@ -10,7 +10,7 @@ import { authenticate } from "../authentication.ts";
 import { Call, pathOf } from "../calls.ts";
 import { protocolHeaders, wrongHeaders } from "../client-headers.ts";
 import { chatServices, type MountableService } from "../services.ts";
-import { callContextOf, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
+import { callContextOf, failedKey, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
 import { refusalOf, toConnectError } from "./errors.ts";
 import {
   createHttpCalls,
@@ -20,7 +20,8 @@ import {
   type HttpResponse,
 } from "./http-call.ts";
 import { jsonOptions } from "./json.ts";
-import { isJsonLinesRequest, listenInJsonLines } from "./json-lines.ts";
+import { isJsonLinesRequest, listenInJsonLines, unwritable } from "./json-lines.ts";
+import { jsonMethodOf } from "./json-schemas.ts";
 import { bodyOf, refuse, sendResponse } from "./response.ts";
 
 /** What the Connect edge is made of. */
@@ -67,9 +68,12 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       const call = context.values.get(httpCallKey) as HttpCall;
       const { method } = context;
       // The library aborts with its error before it writes it, and this is the one place where all its errors pass.
-      context.signal.addEventListener("abort", () =>
-        explain(context.signal.reason, call, method, maxRequestBytes, log),
-      );
+      context.signal.addEventListener("abort", () => {
+        const { reason } = context.signal;
+        if (explain(reason, call, method, maxRequestBytes, log) || context.values.get(failedKey)) return;
+        if (reason instanceof ConnectError && reason.code === Code.Internal)
+          log.error({ method: pathOf(method), err: reason }, unwritable);
+      });
       if (!needsCaller(method)) return;
       const resolved = authenticateOrFail(call, method, logins, log);
       if (resolved instanceof Promise) await resolved;
@@ -78,10 +82,14 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
   for (const { service, implementation } of [...services, ...(options.openServices ?? [])]) {
     for (const method of service.methods) {
       const run = (implementation[method.localName] as Implementation).bind(implementation);
-      router.rpc(method, toConnectMethod(method, run, maxRequestBytes) as never);
+      const answer = toConnectMethod(method, run, maxRequestBytes) as never;
+      router.rpc(method, answer);
+      router.rpc(jsonMethodOf(method), answer);
     }
   }
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  // Of the two with one path the one for JSON comes second.
+  const handlers = new Map(router.handlers.toReversed().map((handler) => [handler.requestPath, handler]));
+  const jsonHandlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   const listenPath = `/${pathOf(ChatService.method.listen)}`;
   const listen = services.find(({ service }) => service === ChatService)?.implementation["listen"];
 
@@ -89,7 +97,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     calls,
     handle(request, response) {
       const path = request.url?.split("?", 1)[0] ?? "";
-      const handler = handlers.get(path);
+      const inJson = request.headers["content-type"]?.toLowerCase().includes("json") ?? false;
+      const handler = (inJson ? jsonHandlers : handlers).get(path);
       if (handler === undefined) return false;
       const call = calls.open(path, request, response);
       const wrong = wrongHeaders(request.rawHeaders);
@@ -99,7 +108,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         return true;
       }
       if (path === listenPath && isJsonLinesRequest(request)) {
-        listenInJsonLines(listen as Implementation, request, call, maxRequestBytes);
+        listenInJsonLines(listen as Implementation, request, call, maxRequestBytes, log);
         return true;
       }
       const universal = universalRequestOf(request, call);
@@ -132,10 +141,11 @@ function universalRequestOf(request: HttpRequest, call: HttpCall): UniversalServ
   };
 }
 
-const anyonesMethod = ChatService.method.login;
+const callersMethods = new Set(chatServices.flatMap(({ methods }) => methods.map(pathOf)));
+callersMethods.delete(pathOf(ChatService.method.login));
 
 function needsCaller(method: DescMethod): boolean {
-  return method !== anyonesMethod && (chatServices as readonly unknown[]).includes(method.parent);
+  return callersMethods.has(pathOf(method));
 }
 
 /** Fails as the call itself would for want of a caller, its line of the log included. */
@@ -157,18 +167,23 @@ function authenticateOrFail(
   }
 }
 
-/** Puts what the contract says in place of what the library says, and logs the call, which no handler has seen. */
+/**
+ * Puts what the contract says in place of what the library says, and logs the call, which no handler has seen.
+ *
+ * @returns whether the error is the client's fault
+ */
 function explain(
   error: unknown,
   call: HttpCall,
   method: DescMethod,
   maxRequestBytes: number,
   log: Logger,
-): void {
+): boolean {
   const refusal = refusalOf(error, maxRequestBytes);
-  if (refusal === undefined) return;
+  if (refusal === undefined) return false;
   const { code, message, rawMessage, details } = failed(refusal, call, method, log);
   Object.assign(error as ConnectError, { code, message, rawMessage, details });
+  return true;
 }
 
 /** Logs that a call was refused before a handler saw it, and returns what its caller gets. */

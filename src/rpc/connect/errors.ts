@@ -4,14 +4,14 @@ import { type Metadata, ServerError } from "nice-grpc";
 import { type Status as RpcStatus, StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import { ChatError, ErrorReason } from "../../errors.ts";
 import { statusDetailsKey } from "../error-details.ts";
-import { knownTypes } from "./json.ts";
+import { detailTypes } from "./json.ts";
 
 /** Turns a status into what the library ends a call with, details and all; in JSON they can be read by people too. */
 export function connectErrorOf({ code, message, details }: RpcStatus): ConnectError {
   const error = new ConnectError(message, code as Code);
   error.details = details.map(({ typeUrl, value }) => {
     const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
-    const desc = knownTypes.getMessage(type);
+    const desc = detailTypes.getMessage(type);
     return { type, value, ...(desc && { debug: toJson(desc, fromBinary(desc, value)) }) };
   });
   return error;

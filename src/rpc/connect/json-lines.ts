@@ -1,17 +1,24 @@
 import { fromBinary, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import {
+  ChatService,
   type ListenRequest,
   ListenRequestSchema,
   ListenResponseSchema,
 } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
+import type { Logger } from "../../chat/logger.ts";
+import { pathOf } from "../calls.ts";
 import { Undecodable } from "../definition.ts";
 import { toStatus } from "../errors.ts";
 import { callContextOf, endOf, type Implementation } from "./adapter.ts";
 import { connectErrorOf, tooLarge } from "./errors.ts";
 import type { HttpCall, HttpRequest } from "./http-call.ts";
-import { jsonOptions, unwrapOpaque, wrapOpaque } from "./json.ts";
+import { jsonOptions, toJsonForm } from "./json.ts";
+import { jsonSchemaOf } from "./json-schemas.ts";
 import { bodyOf, drained, isGone, sendError } from "./response.ts";
+
+/** What the log says of an answer that its format cannot tell. */
+export const unwritable = "an answer could not be written";
 
 const requestType = /^application\/json(?:; ?charset=utf-?8)?$/i;
 
@@ -30,8 +37,9 @@ export function listenInJsonLines(
   request: HttpRequest,
   call: HttpCall,
   maxRequestBytes: number,
+  log: Logger,
 ): void {
-  run(listen, request, call, maxRequestBytes).catch(() => call.response.destroy());
+  run(listen, request, call, maxRequestBytes, log).catch(() => call.response.destroy());
 }
 
 async function run(
@@ -39,6 +47,7 @@ async function run(
   request: HttpRequest,
   call: HttpCall,
   maxRequestBytes: number,
+  log: Logger,
 ): Promise<void> {
   const { response } = call;
   const context = callContextOf(call, (header) => {
@@ -55,8 +64,7 @@ async function run(
     call.outlastDeadline();
     for await (const bytes of listen(message, context) as AsyncIterable<Uint8Array>) {
       if (isGone(response)) return;
-      const message = wrapOpaque(ListenResponseSchema, fromBinary(ListenResponseSchema, bytes));
-      const line = toJsonString(ListenResponseSchema, message, jsonOptions);
+      const line = lineOf(bytes, log);
       if (!response.write(`${line}\n`)) await drained(response);
     }
     if (call.endStatus !== undefined) throw connectErrorOf(call.endStatus);
@@ -65,6 +73,18 @@ async function run(
     const error = endOf(thrown, call, context);
     if (!response.headersSent) sendError(response, error);
     else if (!isGone(response)) response.end(`${JSON.stringify({ error: errorToJson(error, undefined) })}\n`);
+  }
+}
+
+const lineSchema = jsonSchemaOf(ListenResponseSchema);
+
+function lineOf(bytes: Uint8Array, log: Logger): string {
+  try {
+    const message = toJsonForm(ListenResponseSchema, fromBinary(ListenResponseSchema, bytes));
+    return toJsonString(lineSchema, message, jsonOptions);
+  } catch (err) {
+    log.error({ method: pathOf(ChatService.method.listen), err }, unwritable);
+    throw err;
   }
 }
 
@@ -79,7 +99,7 @@ async function readRequest(body: AsyncIterable<Uint8Array>, maxBytes: number): P
   if (size > maxBytes) throw connectErrorOf(toStatus(tooLarge(maxBytes), () => {}));
   try {
     const text = jsonOptions.textDecoder.decode(Buffer.concat(chunks)) || "{}";
-    return unwrapOpaque(fromJsonString(ListenRequestSchema, text, jsonOptions));
+    return fromJsonString(ListenRequestSchema, text, jsonOptions);
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);
     // Refused by whoever wraps the handlers, after the caller is known.
