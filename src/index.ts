@@ -43,6 +43,7 @@ import type { Logger } from "./chat/logger.ts";
 import { ChatError, ErrorReason } from "./errors.ts";
 import { assemble } from "./parlance.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
+import { type AddressSettings, CallerAddresses } from "./rpc/caller-address.ts";
 import { createConnectHandler } from "./rpc/connect/connect-handler.ts";
 import { guarded } from "./rpc/connect/guard.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./rpc/grpc-options.ts";
@@ -61,6 +62,7 @@ export type { ChatLimits } from "./chat/limits.ts";
 export type { Logger } from "./chat/logger.ts";
 export { type Config, ConfigError, loadConfig } from "./config.ts";
 export { ChatError, ErrorReason } from "./errors.ts";
+export type { AddressSettings } from "./rpc/caller-address.ts";
 export { statusOf } from "./rpc/errors.ts";
 export type { GrpcServerSettings } from "./rpc/grpc-options.ts";
 export { createHealth } from "./rpc/health.ts";
@@ -97,6 +99,8 @@ export interface ParlanceOptions {
   natsUrl?: string;
   /** Those left out have their defaults, listed in docs/settings.md. */
   limits?: Partial<ChatLimits>;
+  /** Proxies whose `x-forwarded-for` or `forwarded` is believed, and addresses without limits per address, as in docs/settings.md. */
+  addresses?: AddressSettings;
   /** Limits of the gRPC server, for `serverOptions`. */
   serverLimits?: GrpcServerSettings & { maxUnaryDeadlineMs?: number };
   /** Gets one object a call; pino fits. Without it nothing is logged. */
@@ -164,11 +168,12 @@ export function text(body: string): MessageInitShape<typeof ContentSchema> {
  * Builds a chat inside another service.
  *
  * @throws RangeError when the secret for tokens is too short
- * @throws TypeError when the options say no store, or more than one store or bus
+ * @throws TypeError when the options say no store, or more than one store or bus, or networks that are none
  * @throws Error when another process has the store's file, or the database or NATS cannot be reached
  */
 export async function createParlance(options: ParlanceOptions): Promise<Parlance> {
   checkBackends(options);
+  const addresses = new CallerAddresses(options.addresses);
   const { maxUnaryDeadlineMs, ...serverLimits } = options.serverLimits ?? {};
   const log = options.logger ?? silent;
   const verifier = verifierOf(options.auth, log);
@@ -187,7 +192,8 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
     if (ownsStore) await store.close();
   }
 
-  const parts = { store, bus, verifier, limits: options.limits ?? {}, log, handles };
+  const limits = options.limits ?? {};
+  const parts = { store, bus, verifier, limits, addresses, log, handles };
   const { chat, mount, servicesFor, validator } = await assemble(parts).catch(async (error: unknown) => {
     await closeParts();
     throw error;

@@ -6,6 +6,8 @@ import { Chat } from "./chat/chat.ts";
 import { type ChatLimits, defaultLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { CallHandles } from "./rpc/call-handles.ts";
+import { CallerAddresses } from "./rpc/caller-address.ts";
+import { LoginLimits } from "./rpc/login-limits.ts";
 import { chatServices, createServices, type MountableService, type ServiceParts } from "./rpc/services.ts";
 import { createRequestValidator, type RequestValidator } from "./rpc/validation.ts";
 import type { Store } from "./store/store.ts";
@@ -17,6 +19,8 @@ export interface ParlanceParts {
   verifier: TokenVerifier;
   /** Those left out have their defaults. */
   limits?: Partial<ChatLimits>;
+  /** Tells where callers are; by default without trusted proxies. */
+  addresses?: CallerAddresses;
   log: Logger;
   handles?: CallHandles;
   /** Names this node among those that share the store; by default a new one. */
@@ -36,16 +40,23 @@ export interface AssembledParlance {
 }
 
 /** Puts a chat together. The parts stay the caller's to close, after `chat.close()`. */
-export async function assemble({ limits, handles, ...parts }: ParlanceParts): Promise<AssembledParlance> {
+export async function assemble({
+  limits,
+  handles,
+  addresses = new CallerAddresses(),
+  ...parts
+}: ParlanceParts): Promise<AssembledParlance> {
   const chat = await Chat.create({
     ...parts,
     instanceId: parts.instanceId ?? randomUUID(),
     limits: { ...defaultLimits, ...limits },
   });
+  // Of the node, whichever port a login comes to.
+  const loginLimits = new LoginLimits(chat.limits, addresses);
   const validator = createRequestValidator();
   validator.warm(chatServices);
   const servicesFor = (handles: ServiceParts["handles"]) =>
-    createServices({ chat, validator, log: parts.log, handles });
+    createServices({ chat, loginLimits, validator, log: parts.log, handles });
   const services = servicesFor(handles);
   return {
     chat,

@@ -8,7 +8,7 @@ import type { TokenVerifier } from "./auth/verifier.ts";
 import { createBus, openStore } from "./backends.ts";
 import type { ChatLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
-import { defaultUserRates } from "./chat/rate-limits.ts";
+import { defaultLoginRates, defaultUserRates } from "./chat/rate-limits.ts";
 import { hostNodeName } from "./cluster/node-name.ts";
 import { joinNodes } from "./cluster/nodes.ts";
 import type { Config } from "./config.ts";
@@ -17,6 +17,7 @@ import { dataFileOf } from "./maintenance.ts";
 import { assemble } from "./parlance.ts";
 import { createAdminService } from "./rpc/admin-service.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
+import { CallerAddresses } from "./rpc/caller-address.ts";
 import { type DeferredServices, deferServices } from "./rpc/deferred-services.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
 import { watchStore } from "./store-watch.ts";
@@ -76,6 +77,7 @@ export async function startServer(
   const tls = tlsOf(config);
   const verifier = verifierOf(config);
   const handles = createCallHandles({ maxUnaryDeadlineMs: config.maxUnaryDeadlineMs });
+  const addresses = new CallerAddresses(config);
   const deferred = deferServices(log);
   const node = config.node ?? hostNodeName();
   const failure = Promise.withResolvers<ServerFailure>();
@@ -118,6 +120,7 @@ export async function startServer(
       bus,
       verifier,
       limits: limitsOf(config),
+      addresses,
       log,
       instanceId,
     });
@@ -260,6 +263,7 @@ function limitsOf(config: Config): ChatLimits {
     sessionMaxAgeMs: config.sessionMaxAgeMs,
     firstRequestTimeoutMs: config.firstRequestTimeoutMs,
     ...pick(config, defaultUserRates),
+    ...pick(config, defaultLoginRates),
   };
 }
 

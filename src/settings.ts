@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import { parseNetworks } from "./networks.ts";
 
 /** One setting: what it is for and which values it takes. */
 export interface Setting<T> {
@@ -86,6 +87,17 @@ function flag(options: { default: boolean; description: string }): Setting<boole
     default: options.default,
     secret: false,
     schema: z.boolean(),
+  };
+}
+
+function networks<D extends string | undefined>(options: {
+  default: D;
+  description: string;
+}): Setting<string | D> {
+  return {
+    ...text(options),
+    allowed: "networks and addresses such as 10.0.0.0/8,fd00::/8,192.0.2.1, or none",
+    schema: z.string().refine((value) => parseNetworks(value) !== undefined),
   };
 }
 
@@ -366,6 +378,26 @@ export const settings = {
     description:
       "How many missed events a new stream replays before it answers `behind`, where `Open.replay_limit` is not set.",
   }),
+
+  trustedProxies: networks({
+    default: undefined,
+    description:
+      "The proxies whose `x-forwarded-for` or `forwarded` tells where a caller is, for limits per address. From others these headers are not looked at.",
+  }),
+  exemptAddresses: networks({
+    default: "127.0.0.0/8,::1",
+    description:
+      "Addresses that limits per address do not concern. By default loopback, where everyone seems to be who comes through a proxy on this machine; name such a proxy in `trustedProxies` to have its clients told apart. A gateway of your own may be added; `none` exempts nobody.",
+  }),
+  maxLoginsPerSecond: rate("How many logins this node takes per second, of all users together.", 1_000),
+  maxLoginsPerAddressPerMinute: ratePerMinute(
+    "How many logins may come from one address per minute. Here and below a /64 of IPv6 counts as one address.",
+    6_000,
+  ),
+  maxFailedLoginsPerAddressPerMinute: ratePerMinute(
+    "How many logins from one address may fail per minute before further ones are refused unseen. Tokens that have expired do not count.",
+    3_000,
+  ),
 
   maxSendsPerSecond: rate(
     "How many messages a user may send per second, to users and groups, over all their devices.",

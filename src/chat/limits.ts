@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
-import { defaultUserRates, type UserRates } from "./rate-limits.ts";
+import { defaultLoginRates, defaultUserRates, type LoginRates, type UserRates } from "./rate-limits.ts";
 
 /** The limits the chat keeps. Defaults are those of `config.ts`. */
-export interface ChatLimits extends UserRates {
+export interface ChatLimits extends UserRates, LoginRates {
   /** The largest encoded `Content`, in bytes. */
   maxContentBytes: number;
   /** The most members of a group. */
@@ -43,6 +43,7 @@ export const defaultLimits: ChatLimits = {
   sessionMaxAgeMs: 3_000_000,
   firstRequestTimeoutMs: 10_000,
   ...defaultUserRates,
+  ...defaultLoginRates,
 };
 
 /** Returns the limits as clients are told them. */

@@ -23,8 +23,20 @@ export interface UserRates {
   maxNewMembersPerMinute: number;
 }
 
+/** How often an address, or everyone together, may do things on this node, by the names of the settings. */
+export interface LoginRates {
+  /** Logins on this node, per second. */
+  maxLoginsPerSecond: number;
+  /** Logins from one address, per minute. */
+  maxLoginsPerAddressPerMinute: number;
+  /** Logins from one address that are refused, per minute. */
+  maxFailedLoginsPerAddressPerMinute: number;
+}
+
 /** The name of a limit of what a user does. */
 export type UserRate = keyof UserRates;
+/** The name of a limit of logins. */
+export type LoginRate = keyof LoginRates;
 
 /** The limits of what a user does, where nothing else is set. */
 export const defaultUserRates: UserRates = {
@@ -39,8 +51,18 @@ export const defaultUserRates: UserRates = {
   maxNewMembersPerMinute: 20_000,
 };
 
+/** The limits of logins, where nothing else is set. */
+export const defaultLoginRates: LoginRates = {
+  maxLoginsPerSecond: 1_000,
+  maxLoginsPerAddressPerMinute: 6_000,
+  maxFailedLoginsPerAddressPerMinute: 3_000,
+};
+
 /** What each limit is about, for people. */
-const things: Readonly<Record<UserRate, string>> = {
+const things: Readonly<Record<UserRate | LoginRate, string>> = {
+  maxLoginsPerSecond: "logins a second",
+  maxLoginsPerAddressPerMinute: "logins a minute",
+  maxFailedLoginsPerAddressPerMinute: "refused logins a minute",
   maxSendsPerSecond: "messages a second",
   maxReadsPerSecond: "reads a second",
   maxChangesPerSecond: "changes a second",
@@ -56,7 +78,7 @@ const things: Readonly<Record<UserRate, string>> = {
 const secondsAtOnce = 10;
 
 /** Keeps how often each of many may do things, by limits that have names. */
-export class RateLimits<Name extends UserRate> {
+export class RateLimits<Name extends UserRate | LoginRate> {
   readonly #buckets: Buckets;
   readonly #limits: Readonly<Record<Name, number>>;
   readonly #indexOf: ReadonlyMap<Name, number>;
@@ -108,7 +130,7 @@ export class RateLimits<Name extends UserRate> {
   #refusal(name: Name, key: string, waitMs: number): ChatError {
     const description = `${name}: at most ${this.#limits[name]} ${things[name]}`;
     return new ChatError(ErrorReason.RATE_LIMITED, `${description}; try again later`, {
-      quota: { subject: `user:${key}`, description },
+      quota: { subject: subjectOf(name, key), description },
       retryAfterMs: Math.ceil(waitMs),
     });
   }
@@ -118,4 +140,10 @@ function rateOf(name: string, limit: number): Rate {
   return name.endsWith("PerMinute")
     ? { perSecond: limit / 60, atOnce: limit }
     : { perSecond: limit, atOnce: limit * secondsAtOnce };
+}
+
+/** Whose limit it is. Which address is not told: the caller may know themselves by another. */
+function subjectOf(name: UserRate | LoginRate, key: string): string {
+  if (name === "maxLoginsPerSecond") return "server";
+  return name.includes("PerAddress") ? "address" : `user:${key}`;
 }

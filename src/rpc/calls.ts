@@ -91,15 +91,18 @@ export function unaryCall<Method extends DescMethod>(
 /** Wraps a handler that does not ask who calls, but at most whether they may. */
 export function openCall<Method extends DescMethod>(
   method: Method,
-  handler: (request: MessageShape<Method["input"]>) => Promise<MessageInitShape<Method["output"]>>,
+  handler: (
+    request: MessageShape<Method["input"]>,
+    context: CallContext,
+  ) => Promise<MessageInitShape<Method["output"]>>,
   parts: Omit<CallParts, "logins" | "rates">,
   /** What each call has to pass first. Throws a ChatError. */
   check: (metadata: Metadata) => void = () => {},
 ) {
-  return wrapped(method, parts, async (request, { metadata }) => {
-    check(metadata);
+  return wrapped(method, parts, async (request, context) => {
+    check(context.metadata);
     checkRequest(parts.validator, method.input, request);
-    return handler(request);
+    return handler(request, context);
   });
 }
 

@@ -22,7 +22,7 @@ const newStream: RpcRate = { takes: "maxNewStreamsPerSecond" };
 
 /** The limit of each rpc of the contract. What a `Stream` carries is counted by `requestRates`. */
 export const rpcRates: Readonly<Record<string, RpcRate | typeof free>> = {
-  // Nobody's, until the credential was looked at.
+  // Nobody's, until the credential was looked at: `LoginLimits` counts it by address.
   "ChatService.Login": free,
   "ChatService.Logout": change,
   "ChatService.SendDirect": send,

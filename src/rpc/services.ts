@@ -15,6 +15,7 @@ import { type CallParts, openCall, unaryCall } from "./calls.ts";
 import { toDefinition } from "./definition.ts";
 import { createHandlers, type Handler, type Handlers } from "./handlers.ts";
 import { limitNewDirects } from "./limited-sends.ts";
+import type { LoginLimits } from "./login-limits.ts";
 import { takeRateOfRequests } from "./rpc-rates.ts";
 import { listenCall, streamCall } from "./stream.ts";
 import type { RequestValidator } from "./validation.ts";
@@ -43,6 +44,7 @@ export interface MountableService {
 /** What the services are built on. */
 export interface ServiceOptions {
   chat: Chat;
+  loginLimits: LoginLimits;
   validator: RequestValidator;
   log: Logger;
   /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
@@ -76,7 +78,11 @@ export function createServices(options: ServiceOptions): MountableService[] {
     mountable(ChatService, {
       ...unaryCalls(ChatService, handlers.chat, calls),
       ...encodedSends(parts.sends, calls),
-      login: openCall(ChatService.method.login, (request) => chat.logins.login(request), calls),
+      login: openCall(
+        ChatService.method.login,
+        (request, context) => options.loginLimits.run(context, () => chat.logins.login(request)),
+        calls,
+      ),
       stream: streamCall(parts),
       listen: listenCall(parts),
     }),

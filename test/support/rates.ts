@@ -1,12 +1,12 @@
 /** Servers for tests that do in a second what users do in a day. */
 
-import { defaultUserRates } from "../../src/chat/rate-limits.ts";
+import { defaultLoginRates, defaultUserRates } from "../../src/chat/rate-limits.ts";
 import { variableOf } from "../../src/settings.ts";
 
 /** Settings without limits by rate. */
 export const noRates = Object.fromEntries(
-  Object.keys(defaultUserRates).map((name) => [name, 0]),
-) as unknown as typeof defaultUserRates;
+  Object.keys({ ...defaultUserRates, ...defaultLoginRates }).map((name) => [name, 0]),
+) as unknown as typeof defaultUserRates & typeof defaultLoginRates;
 
 /** The same for the environment of a process. */
 export const noRatesEnv: Readonly<Record<string, string>> = Object.fromEntries(

@@ -1,5 +1,6 @@
 /** One user who asks for the same again and again, as fast as it goes. */
 
+import { Metadata } from "nice-grpc";
 import { v7 as uuidv7 } from "uuid";
 import { defaultUserRates as rates } from "../../../../src/chat/rate-limits.ts";
 import { type Connection, logIn } from "../../../support/connect.ts";
@@ -116,6 +117,43 @@ const groupFlood = flood(
     groups.createGroup({ memberIds: Array.from({ length: 100 }, (_, i) => `user-${n % 7}-${i}`) }, options),
 );
 
+const loginsPerMinute = 600;
+
+/** Makes an attack of logins from one address, which comes through a proxy. */
+function loginFlood(
+  about: Pick<Attack, "id" | "name" | "title">,
+  args: readonly string[],
+  credentialOf: (n: number) => { case: "devUserId" | "token"; value: string },
+): Attack {
+  return {
+    ...about,
+    args: ["--trusted-proxies", "127.0.0.1", ...args],
+    async run(target) {
+      const tally = new Tally(target);
+      const { chat } = target.connect();
+      const metadata = Metadata({ "x-forwarded-for": "192.0.2.66" });
+      let n = 0;
+      await inParallel(100, target, () => {
+        const credential = credentialOf(n++) as { case: "devUserId"; value: string };
+        return tally.count(chat.login({ credential }, { signal: target.signal, metadata }));
+      });
+      return tally.report("logins", perMinute(loginsPerMinute));
+    },
+  };
+}
+
+const goodLoginFlood = loginFlood(
+  { id: "D8", name: "login-flood", title: "one address logs users in, as fast as it goes" },
+  ["--max-logins-per-address-per-minute", String(loginsPerMinute)],
+  (n) => ({ case: "devUserId", value: `user-${n % 50}` }),
+);
+
+const badLoginFlood = loginFlood(
+  { id: "D9", name: "bad-login-flood", title: "one address tries tokens that nobody signed" },
+  ["--max-failed-logins-per-address-per-minute", "600", "--jwt-secret", "x".repeat(32)],
+  (n) => ({ case: "token", value: `eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.${n}` }),
+);
+
 /** Repeats something, so many at a time, until the attack is over. */
 async function inParallel(
   count: number,
@@ -138,4 +176,6 @@ export const floodAttacks: readonly Attack[] = [
   typingFlood,
   presenceFlood,
   groupFlood,
+  goodLoginFlood,
+  badLoginFlood,
 ];

@@ -1,0 +1,46 @@
+import type { CallContext } from "nice-grpc";
+import { defaultLoginRates, type LoginRate, type LoginRates, RateLimits } from "../chat/rate-limits.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import type { CallerAddresses } from "./caller-address.ts";
+
+/** Whom the limit of the node is kept for. */
+const everyone = "";
+
+/** What says that somebody tries tokens or users that are not theirs. One that has expired was theirs. */
+const failures: ReadonlySet<ErrorReason> = new Set([
+  ErrorReason.INVALID_TOKEN,
+  ErrorReason.LOGIN_METHOD_DISABLED,
+  ErrorReason.SESSION_LOGGED_OUT,
+]);
+
+/** Counts logins, those of one address and all of this node, and those that fail. */
+export class LoginLimits {
+  readonly #limits: RateLimits<LoginRate>;
+  readonly #addresses: CallerAddresses;
+  readonly #takeOfNode: (key: string) => void;
+  readonly #takeOfAddress: (key: string) => void;
+
+  constructor(rates: LoginRates, addresses: CallerAddresses) {
+    this.#limits = new RateLimits<LoginRate>(defaultLoginRates, rates);
+    this.#addresses = addresses;
+    this.#takeOfNode = this.#limits.taker("maxLoginsPerSecond");
+    this.#takeOfAddress = this.#limits.taker("maxLoginsPerAddressPerMinute");
+  }
+
+  /** Runs a login if there is room for it. @throws ChatError RATE_LIMITED, and what the login throws */
+  async run<T>({ peer, metadata }: CallContext, login: () => Promise<T>): Promise<T> {
+    const address = this.#addresses.ofCall(peer, metadata);
+    if (address !== undefined) {
+      this.#limits.check("maxFailedLoginsPerAddressPerMinute", address);
+      this.#takeOfAddress(address);
+    }
+    this.#takeOfNode(everyone);
+    try {
+      return await login();
+    } catch (error) {
+      if (address !== undefined && error instanceof ChatError && failures.has(error.reason))
+        this.#limits.owe("maxFailedLoginsPerAddressPerMinute", address);
+      throw error;
+    }
+  }
+}
