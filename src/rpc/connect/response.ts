@@ -1,8 +1,8 @@
-import { constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { closeOnceAnswered } from "../early-answers.ts";
 import type { HttpRequest, HttpResponse } from "./http-call.ts";
 
 /**
@@ -25,6 +25,10 @@ export async function sendResponse(
     for (;;) {
       const next = await body.next();
       if (isGone(response)) return;
+      if (next.done && !response.headersSent && answer.trailer?.has("grpc-status")) {
+        endInHeaders(response, answer);
+        return;
+      }
       if (!response.headersSent) writeHead(response, answer.status, answer.header);
       if (next.done) break;
       if (!response.write(next.value)) await drained(response);
@@ -98,13 +102,10 @@ export function isGone(response: HttpResponse): boolean {
   return response.stream?.destroyed ?? response.destroyed;
 }
 
-/** How long a client may go on sending over HTTP/2 after it has its answer. */
-const sendOnMs = 1_000;
-
 /**
  * Returns the request's body. What is not read of it is thrown away once the
  * response has left: only then can a connection of HTTP/1.1 carry the next
- * request, and a client of HTTP/2 that waits for room end its stream.
+ * request, and one of HTTP/2 another stream.
  */
 export function bodyOf(request: HttpRequest, response: HttpResponse): AsyncIterable<Uint8Array> {
   const body = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>;
@@ -116,10 +117,17 @@ export function bodyOf(request: HttpRequest, response: HttpResponse): AsyncItera
       () => request.resume(),
       () => {},
     );
-    const timer = stream && setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), sendOnMs).unref();
-    stream?.once("close", () => clearTimeout(timer));
+    if (stream !== undefined) closeOnceAnswered(stream);
   });
   return body;
+}
+
+/** Answers with headers alone, as gRPC says that no message comes. Node sends trailers later, and separately. */
+function endInHeaders(response: HttpResponse, { status, header, trailer }: UniversalServerResponse): void {
+  response.statusCode = status;
+  for (const headers of [header, trailer])
+    for (const [name, value] of headers ?? []) response.setHeader(name, value);
+  response.end();
 }
 
 function writeHead(response: HttpResponse, status: number, headers: Headers | undefined): void {
