@@ -1,9 +1,23 @@
+import type { DescMessage } from "@bufbuild/protobuf";
 import { type CallOptions, ClientError, type ClientMiddleware, Metadata } from "nice-grpc";
+import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
+import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
+import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
+import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { checked, numberOf, requestOf } from "./arguments.ts";
 import { errorOfCall, hadNoEffect, isOfServer, isTransient, ParlanceError, Status } from "./errors.ts";
 import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
 import { Backoff } from "./reconnect.ts";
 import { sleep } from "./time.ts";
+
+/** The types of requests by the path of their method. */
+const requestTypes = new Map<string, DescMessage>(
+  [ChatService, GroupService, ConversationService, MessageService, PresenceService].flatMap((service) =>
+    service.methods.map((method) => [`/${service.typeName}/${method.name}`, method.input] as const),
+  ),
+);
 
 /** What unary calls need. */
 export interface CallSettings {
@@ -41,18 +55,25 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
         "streams are opened by the client itself: use client.events()",
       );
     }
-    const deadline = performance.now() + (options.deadlineMs ?? settings.deadlineMs);
+    const { deadlineMs, metadata } = checked("options", () => ({
+      deadlineMs: numberOf("deadlineMs", options.deadlineMs ?? settings.deadlineMs),
+      metadata: Metadata(options.metadata),
+    }));
+    const schema = requestTypes.get(call.method.path);
+    const request =
+      schema === undefined ? call.request : requestOf(schema, call.request as Record<string, unknown>);
+    const deadline = performance.now() + deadlineMs;
     const backoff = new Backoff();
-    const repeatable = mayRepeat(call.method.path, call.request);
+    const repeatable = mayRepeat(call.method.path, request);
     let loggedInAgain = false;
     while (true) {
       const connection = settings.line.connection;
       let token: string | undefined;
       try {
         token = await settings.login?.token();
-        const attempt = startAttempt(settings, options, deadline, token);
+        const attempt = startAttempt(settings, { ...options, metadata }, deadline, token);
         try {
-          return yield* call.next(call.request, attempt.options);
+          return yield* call.next(request as typeof call.request, attempt.options);
         } catch (error) {
           throw attempt.explain(error);
         } finally {
@@ -76,6 +97,19 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
       }
     }
   };
+}
+
+/** Makes calls fail with a `ParlanceError` too when their options cannot be read, which is done before any middleware. */
+export function withReadOptions(client: object): object {
+  const calls = Object.entries(client).map(([name, call]) => [
+    name,
+    async (request: unknown, options?: object) =>
+      call(
+        request,
+        checked("options", () => ({ ...options })),
+      ),
+  ]);
+  return Object.fromEntries(calls);
 }
 
 interface Attempt {

@@ -1,10 +1,10 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescService } from "@bufbuild/protobuf";
 import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
 import { type Client, createClientFactory } from "nice-grpc";
-import { ChatService, type SetTypingRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { ChatService, SetTypingRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Conversation } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
-import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
+import { type Cursor, CursorSchema } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import { type Limits, LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
 import {
   type Behind,
@@ -15,10 +15,14 @@ import {
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import {
+  PresenceService,
+  WatchPresenceRequestSchema,
+} from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type RpcDefinition, toDefinition } from "../../src/rpc/definition.ts";
 import { Acks } from "./acks.ts";
-import { type CallExtras, callMiddleware } from "./calls.ts";
+import { checked, invalidArgument, requestOf } from "./arguments.ts";
+import { type CallExtras, callMiddleware, withReadOptions } from "./calls.ts";
 import { ParlanceError, Status } from "./errors.ts";
 import { EventLog } from "./event-log.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -88,6 +92,10 @@ export interface ClientStats {
   reconnects: number;
 }
 
+/** The largest request a server takes by default, and how much of one its ids and options may take at most. */
+const maxRequestBytes = 131_072;
+const maxBesideContentBytes = 32_768;
+
 type TypedClient<Service extends Parameters<typeof toDefinition>[0]> = Client<
   RpcDefinition<Service>,
   CallExtras
@@ -129,7 +137,9 @@ export class ParlanceClient {
   readonly #login: Login;
   readonly #closing = new AbortController();
   readonly #log: EventLog;
-  readonly #requests = new Requests();
+  readonly #requests = new Requests(() =>
+    Math.max(maxRequestBytes, this.limits.maxContentBytes + maxBesideContentBytes),
+  );
   readonly #sends: Sends;
   readonly #acks: Acks;
   readonly #queue: EventQueue;
@@ -159,11 +169,13 @@ export class ParlanceClient {
     );
 
     const factory = createClientFactory().use(callMiddleware({ ...settings, login: this.#login }));
-    this.chat = factory.create(toDefinition(ChatService), this.#line.channel);
-    this.groups = factory.create(toDefinition(GroupService), this.#line.channel);
-    this.conversations = factory.create(toDefinition(ConversationService), this.#line.channel);
-    this.messages = factory.create(toDefinition(MessageService), this.#line.channel);
-    this.presence = factory.create(toDefinition(PresenceService), this.#line.channel);
+    const callsOf = <Service extends DescService>(service: Service) =>
+      withReadOptions(factory.create(toDefinition(service), this.#line.channel)) as TypedClient<Service>;
+    this.chat = callsOf(ChatService);
+    this.groups = callsOf(GroupService);
+    this.conversations = callsOf(ConversationService);
+    this.messages = callsOf(MessageService);
+    this.presence = callsOf(PresenceService);
 
     this.#log = new EventLog({ gapless: options.eventKinds === undefined });
     this.#acks = new Acks({ send: (cursor) => this.#requests.tell({ case: "ack", value: { cursor } }) });
@@ -248,6 +260,8 @@ export class ParlanceClient {
    * @returns what to call to hear no more
    */
   onState(listener: (state: ClientState, error?: ParlanceError) => void): () => void {
+    if (typeof listener !== "function")
+      throw invalidArgument({ field: "listener", description: "must be a function" });
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -265,7 +279,7 @@ export class ParlanceClient {
 
   /** Acknowledges everything up to a cursor; for `ack: "manual"`. It leaves within 200 ms. */
   ack(cursor: Cursor): void {
-    this.#acks.add(cursor);
+    this.#acks.add(requestOf(CursorSchema, cursor));
   }
 
   /** Sends a message to a user; see `Sends.send`. */
@@ -280,11 +294,13 @@ export class ParlanceClient {
 
   /** Tells others that the user types, or no longer does. Nothing happens while there is no stream. */
   setTyping(target: { recipientId: string } | { groupId: string }, typing: boolean): void {
-    const where: MessageInitShape<typeof SetTypingRequestSchema>["target"] =
-      "groupId" in target
-        ? { case: "groupId", value: target.groupId }
-        : { case: "recipientId", value: target.recipientId };
-    this.#requests.tell({ case: "setTyping", value: { target: where, typing } });
+    const where = checked("target", () => {
+      return "groupId" in target
+        ? { case: "groupId" as const, value: target.groupId }
+        : { case: "recipientId" as const, value: target.recipientId };
+    });
+    const value = requestOf(SetTypingRequestSchema, { target: where, typing });
+    this.#requests.tell({ case: "setTyping", value });
   }
 
   /**
@@ -294,8 +310,9 @@ export class ParlanceClient {
    * @throws ParlanceError when the server refuses
    */
   async watchPresence(userIds: readonly string[]): Promise<void> {
-    this.#watched = [...userIds];
-    await this.#requests.ask({ case: "watchPresence", value: { userIds: this.#watched } });
+    const value = requestOf(WatchPresenceRequestSchema, { userIds: checked("user_ids", () => [...userIds]) });
+    this.#watched = value.userIds;
+    await this.#requests.ask({ case: "watchPresence", value });
   }
 
   /** Marks a conversation as read up to a seq and returns it as it is then. */

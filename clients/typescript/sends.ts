@@ -1,12 +1,19 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { v7 as uuidv7 } from "uuid";
-import type {
+import {
+  type SendDirectRequest,
   SendDirectRequestSchema,
+  type SendGroupRequest,
   SendGroupRequestSchema,
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ContentSchema, type SendOptionsSchema } from "../../gen/parlance/chat/v1/content_pb.js";
+import {
+  type Content,
+  ContentSchema,
+  type SendOptionsSchema,
+} from "../../gen/parlance/chat/v1/content_pb.js";
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
+import { checked, encodeRequest, numberOf, requestOf } from "./arguments.ts";
 import { ErrorReason, isTransient, ParlanceError, Status } from "./errors.ts";
 import { Backoff } from "./reconnect.ts";
 import { sleep } from "./time.ts";
@@ -43,8 +50,8 @@ export interface SendsOptions {
 }
 
 type SendRequest =
-  | { case: "sendDirect"; value: MessageInitShape<typeof SendDirectRequestSchema> }
-  | { case: "sendGroup"; value: MessageInitShape<typeof SendGroupRequestSchema> };
+  | { case: "sendDirect"; value: SendDirectRequest }
+  | { case: "sendGroup"; value: SendGroupRequest };
 type UnarySend<Request extends typeof SendDirectRequestSchema | typeof SendGroupRequestSchema> = (
   request: MessageInitShape<Request>,
   options: { deadlineMs: number },
@@ -64,24 +71,11 @@ export class Sends {
   /**
    * Sends a message and resolves once it is on stable storage.
    *
-   * @throws ParlanceError when it is refused, or when there was no answer
-   *   before the deadline: then it may or may not have been sent
+   * @throws ParlanceError when it is refused, here already where an argument is not what it must be; or when there
+   *   was no answer before the deadline: then it may or may not have been sent
    */
-  async send(target: Target, content: ContentInit, init: SendInit = {}): Promise<SendResult> {
-    const { clientMessageId = uuidv7(), deadlineMs = this.#options.deadlineMs, ...options } = init;
-    const message =
-      typeof content === "string" ? { kind: { case: "text" as const, value: { body: content } } } : content;
-    this.#checkSize(message);
-    const common = {
-      content: message,
-      clientMessageId,
-      options,
-    };
-    const request: SendRequest =
-      "recipientId" in target
-        ? { case: "sendDirect", value: { recipientId: target.recipientId, ...common } }
-        : { case: "sendGroup", value: { groupId: target.groupId, ...common } };
-
+  async send(target: Target, content: ContentInit, init?: SendInit): Promise<SendResult> {
+    const { request, deadlineMs } = checked("options", () => this.#prepare(target, content, init));
     const deadline = performance.now() + deadlineMs;
     let backoff: Backoff | undefined;
     while (true) {
@@ -107,9 +101,27 @@ export class Sends {
     }
   }
 
+  /** Makes the request, whose mistakes concern nobody else yet. */
+  #prepare(
+    target: Target,
+    content: ContentInit,
+    init: SendInit | undefined,
+  ): { request: SendRequest; deadlineMs: number } {
+    const { clientMessageId, deadlineMs = this.#options.deadlineMs, ...options } = init ?? {};
+    const text = typeof content === "string";
+    const message = text ? { kind: { case: "text" as const, value: { body: content } } } : content;
+    const common = { content: message, clientMessageId: clientMessageId || uuidv7(), options };
+    const request: SendRequest =
+      "recipientId" in target
+        ? { case: "sendDirect", value: requestOf(SendDirectRequestSchema, { ...target, ...common }) }
+        : { case: "sendGroup", value: requestOf(SendGroupRequestSchema, { ...target, ...common }) };
+    if (request.value.content !== undefined) this.#checkSize(request.value.content);
+    return { request, deadlineMs: numberOf("deadlineMs", deadlineMs) };
+  }
+
   /** Refuses here what is too large: a request beyond the server's bounds would end the stream, time and again. */
-  #checkSize(content: MessageInitShape<typeof ContentSchema>): void {
-    const size = toBinary(ContentSchema, create(ContentSchema, content)).length;
+  #checkSize(content: Content): void {
+    const size = encodeRequest(ContentSchema, content).length;
     const max = this.#options.maxContentBytes();
     if (size <= max) return;
     throw new ParlanceError(

@@ -1,13 +1,13 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { Client, type ClientDuplexStream, Metadata, type StatusObject } from "@grpc/grpc-js";
 import {
   ChatService,
-  type StreamRequest,
   StreamRequestSchema,
   type StreamResponse,
   StreamResponseSchema,
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Closed, Opened, OpenSchema, ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
+import { encodeRequest, requestOf } from "./arguments.ts";
 import { errorOfCall, errorOfRpcStatus, ParlanceError, Status } from "./errors.ts";
 import type { EventStream, StreamHandler } from "./streams.ts";
 import { millis } from "./time.ts";
@@ -32,6 +32,7 @@ const openRequestId = "open";
 const openTimeoutMs = 10_000;
 const defaultPingMs = 30_000;
 const probeTimeoutMs = 5_000;
+const ping = encode({ request: { case: "ping", value: {} } });
 
 /**
  * The life of one open `Stream`.
@@ -42,7 +43,7 @@ const probeTimeoutMs = 5_000;
 export class Session implements EventStream {
   readonly #connection: Connection;
   readonly #handler: SessionHandler;
-  readonly #call: ClientDuplexStream<StreamRequest, StreamResponse>;
+  readonly #call: ClientDuplexStream<Uint8Array, StreamResponse>;
   #timer: NodeJS.Timeout | undefined;
   #openedAt: number | undefined;
   #closed: Closed | undefined;
@@ -62,7 +63,7 @@ export class Session implements EventStream {
     const client = new Client("", undefined as never, { channelOverride: connection.channel });
     const metadata = new Metadata();
     metadata.set("authorization", `Bearer ${token}`);
-    this.#call = client.makeBidiStreamRequest(streamPath, encodeRequest, decodeResponse, metadata);
+    this.#call = client.makeBidiStreamRequest(streamPath, asBuffer, decodeResponse, metadata);
     this.#call.on("data", (response: StreamResponse) => this.#receive(response));
     this.#call.on("status", (status) => this.#onStatus(status));
     // The status says the same.
@@ -71,7 +72,7 @@ export class Session implements EventStream {
       () => this.fail(silence("did not open the stream", openTimeoutMs)),
       openTimeoutMs,
     );
-    this.write({ requestId: openRequestId, request: { case: "open", value: open } });
+    this.write(encode({ requestId: openRequestId, request: { case: "open", value: open } }));
   }
 
   /** Whether requests that are written are answered soon. */
@@ -79,11 +80,11 @@ export class Session implements EventStream {
     return this.#openedAt !== undefined && !this.#paused && !this.#halfClosed && !this.#ended;
   }
 
-  /** Sends a request. */
-  write(request: MessageInitShape<typeof StreamRequestSchema>): void {
+  /** Sends an encoded `StreamRequest`. */
+  write(request: Uint8Array): void {
     if (this.#ended || this.#halfClosed) return;
     this.#unsentTicks = 0;
-    this.#call.write(create(StreamRequestSchema, request));
+    this.#call.write(request);
   }
 
   /** Stops reading until `resume`; the server keeps what the application does not take. */
@@ -103,7 +104,7 @@ export class Session implements EventStream {
   probe(): void {
     if (!this.usable || this.#probe !== undefined) return;
     this.#heard = false;
-    this.write({ request: { case: "ping", value: {} } });
+    this.write(ping);
     this.#probe = setTimeout(() => {
       this.#probe = undefined;
       if (!this.#heard && !this.#paused) this.fail(silence("was silent", probeTimeoutMs));
@@ -162,7 +163,7 @@ export class Session implements EventStream {
     clearTimeout(this.#timer);
     const pingMs = millis(opened.limits?.pingInterval) || defaultPingMs;
     this.#timer = setInterval(() => {
-      if (++this.#unsentTicks >= 2) this.write({ request: { case: "ping", value: {} } });
+      if (++this.#unsentTicks >= 2) this.write(ping);
       if (this.#paused) return;
       if (++this.#silentTicks > 5) this.fail(silence("was silent", pingMs * 2.5));
     }, pingMs / 2);
@@ -195,8 +196,11 @@ function silence(what: string, ms: number): ParlanceError {
   return new ParlanceError(Status.UNAVAILABLE, `the server ${what} within ${ms} ms`);
 }
 
-function encodeRequest(request: StreamRequest): Buffer {
-  const bytes = toBinary(StreamRequestSchema, request);
+function encode(init: MessageInitShape<typeof StreamRequestSchema>): Uint8Array {
+  return encodeRequest(StreamRequestSchema, requestOf(StreamRequestSchema, init));
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
