@@ -250,11 +250,11 @@ export class Chat {
     return cursorAt(this.#store.epoch, await this.#cursors.ack(caller, cursor));
   }
 
-  /** Tells others that a caller types. @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER */
+  /** Tells others that a caller types. @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_MUTED, GROUP_MUTED */
   async setTyping({ target, typing }: SetTypingRequest, { userId }: Caller): Promise<void> {
     const id = target.value ?? "";
     const isGroup = target.case === "groupId";
-    if (isGroup && !this.hub.isMember(userId, id)) await this.groups.requireMember(id, userId);
+    if (isGroup) await this.groups.requireSpeaker(id, userId, "show typing to the group");
     const conversationId = isGroup ? groupConversationId(id) : directConversationId(userId, id);
     this.#bus.publish(isGroup ? subjects.group(id) : subjects.user(id), {
       type: "ephemeral",

@@ -4,7 +4,7 @@ import { JoinPolicy, type Member, Role } from "../../gen/parlance/chat/v1/group_
 import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { toGroup, toMember } from "../store/group-events.ts";
-import { groupNotFound, notAMember } from "../store/group-refusals.ts";
+import { groupNotFound, notAMember, silenceOf } from "../store/group-refusals.ts";
 import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import type { PageTokens } from "./page-tokens.ts";
@@ -147,6 +147,23 @@ export class Groups {
       groups: page.map((group) => toGroup(group)),
       nextPageToken: groups.length > limit ? this.#pages.make(scope, page.at(-1)?.groupId ?? "") : "",
     };
+  }
+
+  /**
+   * Makes sure that a user may speak in a group.
+   *
+   * @param deed what they want to do, to follow "may not"
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_MUTED, GROUP_MUTED
+   */
+  async requireSpeaker(groupId: string, userId: string, deed: string): Promise<void> {
+    const [group, member] = await Promise.all([
+      this.#store.getGroup(groupId),
+      this.#store.getMember(groupId, userId),
+    ]);
+    if (group === undefined) throw groupNotFound(groupId);
+    if (member === undefined) throw notAMember(groupId, group.joinPolicy);
+    const silence = silenceOf(group, member, deed);
+    if (silence !== undefined) throw silence;
   }
 
   /**

@@ -124,11 +124,6 @@ export class Hub {
     return this.#groups.get(groupId)?.sessions ?? none;
   }
 
-  /** Whether a connected user is a member of a group. */
-  isMember(userId: string, groupId: string): boolean {
-    return this.#users.get(userId)?.groupIds.has(groupId) ?? false;
-  }
-
   /** Notes that users are members of a group since the event at `position`. */
   join(groupId: string, userIds: Iterable<string>, position: number): void {
     for (const userId of userIds) {

@@ -3,8 +3,8 @@
  * of the proto, so that reading a log never has to add anything to them.
  */
 
-import { create, toBinary } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type Group,
   GroupSchema,
@@ -13,7 +13,8 @@ import {
   MembershipChange,
   MembershipChangedSchema,
 } from "../../gen/parlance/chat/v1/group_pb.js";
-import type { GroupRecord, MemberRecord } from "./store.ts";
+import type { Restraint } from "./group-tables.ts";
+import { type GroupRecord, type MemberRecord, Role } from "./store.ts";
 
 export { MembershipChange };
 
@@ -90,6 +91,23 @@ export function encodeMembershipChanged(event: MembershipEvent): Uint8Array {
       acceptTime: timestampFromMs(event.acceptTimeMs),
       memberCount: event.memberCount,
     }),
+  );
+}
+
+/**
+ * Reads how memberships ended from the body of the MEMBERSHIP event that ended
+ * them: it tells the members as they were.
+ */
+export function readRestraints(body: Uint8Array): Map<string, Restraint> {
+  const { members } = fromBinary(MembershipChangedSchema, body);
+  return new Map(
+    members.map(({ userId, role, mutedUntilTime }) => [
+      userId,
+      {
+        isReader: role === Role.READER,
+        mutedUntilMs: mutedUntilTime === undefined ? 0 : timestampMs(mutedUntilTime),
+      },
+    ]),
   );
 }
 

@@ -6,7 +6,10 @@ import {
   maxMembersPerEvent,
 } from "./group-events.ts";
 import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
-import { EventKind, type LogEvent, type MemberRecord, type Role } from "./store.ts";
+import { EventKind, type LogEvent, type MemberRecord } from "./store.ts";
+
+/** Who becomes a member, and as what. */
+export type NewMember = Pick<MemberRecord, "userId" | "role" | "mutedUntilMs">;
 
 /** Changes members together with the events that tell of it; the group itself is left to be saved. */
 export class GroupLog {
@@ -46,7 +49,7 @@ export class GroupLog {
     group: StoredGroup,
     change: MembershipChange,
     actorId: string,
-    users: ReadonlyArray<{ userId: string; role: Role }>,
+    users: readonly NewMember[],
     joinSeq?: number,
   ): { members: MemberRecord[]; events: LogEvent[] } {
     const { groupId, historyForNewMembers } = group.record;
@@ -54,14 +57,12 @@ export class GroupLog {
     const events = chunks(users).map((chunk) => {
       let members: MemberRecord[] = [];
       const event = this.#append(group, EventKind.MEMBERSHIP, actorId, (seq) => {
-        members = chunk.map(({ userId, role }) => ({
+        members = chunk.map((user) => ({
           groupId,
-          userId,
-          role,
+          ...user,
           joinTimeMs: this.#log.acceptTimeMs,
           joinSeq: joinSeq ?? seq,
           visibleFromSeq: historyForNewMembers ? 1 : (joinSeq ?? seq),
-          mutedUntilMs: 0,
         }));
         return this.#encode(group, seq, change, actorId, members, all.length + members.length);
       });

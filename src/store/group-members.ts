@@ -1,8 +1,15 @@
 import { ChatError, ErrorReason } from "../errors.ts";
 import { MembershipChange } from "./group-events.ts";
-import { GroupLog } from "./group-log.ts";
-import { groupFull, groupNotFound, memberNotFound, ownerCannotLeave, roleTooLow } from "./group-refusals.ts";
-import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
+import { GroupLog, type NewMember } from "./group-log.ts";
+import {
+  groupFull,
+  groupNotFound,
+  memberNotFound,
+  ownerCannotLeave,
+  roleTooLow,
+  silenceOf,
+} from "./group-refusals.ts";
+import type { GroupTables, OwnLog, Restraint, StoredGroup } from "./group-tables.ts";
 import { type GroupChange, JoinPolicy, type MemberRecord, Role } from "./store.ts";
 
 /** Makes the changes of who belongs to groups, and as what. */
@@ -25,7 +32,8 @@ export function createGroupMembers(tables: GroupTables, log: OwnLog) {
       }
       checkMayJoin(group);
       checkRoom(group, 1);
-      const joined = events.add(group, MembershipChange.JOINED, userId, [{ userId, role: Role.MEMBER }]);
+      const users = asTheyLeft([{ userId, role: Role.MEMBER }], tables.restraints(group, [userId]));
+      const joined = events.add(group, MembershipChange.JOINED, userId, users);
       tables.save(group);
       return { group: group.record, ...joined };
     },
@@ -46,8 +54,12 @@ export function createGroupMembers(tables: GroupTables, log: OwnLog) {
       const members = new Map<string, MemberRecord | undefined>(
         asked.map((id) => [id, tables.member(group, id)]),
       );
-      const users = asked.filter((id) => members.get(id) === undefined).map((userId) => ({ userId, role }));
-      checkRoom(group, users.length);
+      const userIdsToAdd = asked.filter((id) => members.get(id) === undefined);
+      checkRoom(group, userIdsToAdd.length);
+      const users = asTheyLeft(
+        userIdsToAdd.map((userId) => ({ userId, role })),
+        tables.restraints(group, userIdsToAdd),
+      );
       const added = events.add(group, MembershipChange.ADDED, actorId, users);
       for (const member of added.members) members.set(member.userId, member);
       if (users.length > 0) tables.save(group);
@@ -97,16 +109,25 @@ export function createGroupMembers(tables: GroupTables, log: OwnLog) {
   };
 }
 
+/** Has users come back as they left: to leave and return lifts no mute, and makes no member of a reader. */
+function asTheyLeft(
+  users: ReadonlyArray<{ userId: string; role: Role }>,
+  restraints: ReadonlyMap<string, Restraint>,
+): NewMember[] {
+  return users.map(({ userId, role }) => {
+    const { isReader = false, mutedUntilMs = 0 } = restraints.get(userId) ?? {};
+    return { userId, role: isReader && role === Role.MEMBER ? Role.READER : role, mutedUntilMs };
+  });
+}
+
+/** Only an OPEN group is joined by one's own wish, and only of that may a stranger know. */
 function checkMayJoin({ record }: StoredGroup): void {
-  if (record.joinPolicy === JoinPolicy.OPEN) return;
-  if (record.joinPolicy === JoinPolicy.APPROVAL) {
-    throw new ChatError(ErrorReason.APPROVAL_NOT_SUPPORTED, "joining by approval is not built yet");
-  }
-  throw groupNotFound(record.groupId);
+  if (record.joinPolicy !== JoinPolicy.OPEN) throw groupNotFound(record.groupId);
 }
 
 function checkMayAdd({ record }: StoredGroup, actor: MemberRecord, role: Role): void {
-  if (actor.role === Role.READER) throw roleTooLow("readers may not add members");
+  const silence = silenceOf(record, actor, "add members");
+  if (silence !== undefined) throw silence;
   if (role === Role.OWNER) throw roleTooLow("a group has one owner; ownership is handed over");
   if (actor.role !== Role.MEMBER) return;
   if (record.joinPolicy === JoinPolicy.CLOSED || record.joinPolicy === JoinPolicy.APPROVAL) {

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { groupConversationId, MembershipChange } from "./group-events.ts";
-import { GroupLog } from "./group-log.ts";
-import { groupFull, memberNotFound, roleTooLow } from "./group-refusals.ts";
+import { GroupLog, type NewMember } from "./group-log.ts";
+import { groupFull, memberLimitTooLow, memberNotFound, roleTooLow } from "./group-refusals.ts";
 import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
 import { type GroupChange, type GroupRecord, type GroupSettings, Role } from "./store.ts";
 
@@ -22,9 +22,14 @@ export function createGroupSettings(tables: GroupTables, log: OwnLog) {
       }
       const others = new Set(memberIds);
       others.delete(ownerId);
-      const users = [{ userId: ownerId, role: Role.OWNER as Role }];
-      for (const userId of others) users.push({ userId, role: Role.MEMBER });
-      if (users.length > settings.memberLimit) throw groupFull(groupId, settings.memberLimit);
+      const users: NewMember[] = [{ userId: ownerId, role: Role.OWNER, mutedUntilMs: 0 }];
+      for (const userId of others) users.push({ userId, role: Role.MEMBER, mutedUntilMs: 0 });
+      if (users.length > settings.memberLimit) {
+        const description = `must be at least ${users.length}, the number of members the group begins with`;
+        throw groupFull(groupId, settings.memberLimit, [
+          { field: "member_limit", rule: "member_count", description },
+        ]);
+      }
 
       const timeMs = log.acceptTimeMs;
       const group: StoredGroup = {
@@ -53,6 +58,8 @@ export function createGroupSettings(tables: GroupTables, log: OwnLog) {
       if (role > Role.ADMIN) throw roleTooLow("only the owner and admins may change the group");
       const changed = { ...group.record, ...settings };
       if (isDeepStrictEqual(changed, group.record)) return unchanged(group.record);
+      if (changed.memberLimit !== group.record.memberLimit && changed.memberLimit < changed.memberCount)
+        throw memberLimitTooLow(changed.memberLimit, changed.memberCount);
       group.record = changed;
       const event = events.appendSettings(group, actorId);
       tables.save(group);

@@ -9,6 +9,14 @@ export interface StoredGroup {
   record: GroupRecord;
 }
 
+/** What a former member was not allowed, and will not be when they come back. */
+export interface Restraint {
+  /** Whether they might only read. */
+  isReader: boolean;
+  /** Until when they were muted, in milliseconds since 1970; 0 when they were not. */
+  mutedUntilMs: number;
+}
+
 /** Reads and writes groups and their members. */
 export interface GroupTables {
   /** Whether a group has or had this id. */
@@ -19,6 +27,8 @@ export interface GroupTables {
   member(group: StoredGroup, userId: string): MemberRecord | undefined;
   /** @throws ChatError NOT_A_MEMBER or GROUP_NOT_FOUND, by what the caller may know */
   actor(group: StoredGroup, userId: string): MemberRecord;
+  /** Returns the restraints of former members, as their last stays ended; those of others are left out. */
+  restraints(group: StoredGroup, userIds: readonly string[]): ReadonlyMap<string, Restraint>;
   insert(group: StoredGroup): void;
   save(group: StoredGroup): void;
   insertMember(group: StoredGroup, member: MemberRecord): void;

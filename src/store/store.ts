@@ -323,7 +323,7 @@ export interface Store {
   /**
    * Changes settings.
    *
-   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_LIMIT_TOO_LOW
    */
   updateGroup(groupId: string, actorId: string, settings: Partial<GroupSettings>): Promise<GroupChange>;
   /**
@@ -333,9 +333,10 @@ export interface Store {
    */
   disbandGroup(groupId: string, actorId: string): Promise<GroupChange>;
   /**
-   * Makes a user a member by their own wish.
+   * Makes a user a member by their own wish; a reader or muted, if they were so
+   * when they last left.
    *
-   * @throws ChatError GROUP_NOT_FOUND, ALREADY_A_MEMBER, JOIN_NOT_ALLOWED, APPROVAL_NOT_SUPPORTED, GROUP_FULL
+   * @throws ChatError GROUP_NOT_FOUND, ALREADY_A_MEMBER, GROUP_FULL
    */
   joinGroup(groupId: string, userId: string): Promise<GroupChange>;
   /**
@@ -345,9 +346,11 @@ export interface Store {
    */
   leaveGroup(groupId: string, userId: string): Promise<GroupChange>;
   /**
-   * Makes users members; those who are already stay as they are.
+   * Makes users members; those who are already stay as they are. Who was muted
+   * when they last left is muted again, and a reader a reader unless named ADMIN.
    *
-   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, JOIN_NOT_ALLOWED, ROLE_TOO_LOW, GROUP_FULL
+   * @throws ChatError GROUP_NOT_FOUND, NOT_A_MEMBER, JOIN_NOT_ALLOWED, ROLE_TOO_LOW, MEMBER_MUTED, GROUP_MUTED,
+   *   GROUP_FULL
    */
   addMembers(groupId: string, actorId: string, userIds: readonly string[], role: Role): Promise<GroupChange>;
   /**

@@ -1,7 +1,8 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { CallOptions } from "nice-grpc";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JoinPolicy, type Member, MembershipChange, Role } from "../../gen/parlance/chat/v1/group_pb.js";
-import { failureOf } from "../support/errors.ts";
+import { failureIn, failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 import type { TestStream } from "../support/test-stream.ts";
@@ -245,13 +246,13 @@ describe("joining", () => {
     }
   });
 
-  test("an APPROVAL group is not built yet, and says so", async () => {
+  test("nobody joins an APPROVAL group, as approval is not built yet", async () => {
     const groupId = newId();
     await (await user("olga")).groups.createGroup({ groupId, joinPolicy: JoinPolicy.APPROVAL });
     const { groups } = await user("stranger");
     expect(await failureOf((options) => groups.joinGroup({ groupId }, options))).toMatchObject({
-      code: "UNIMPLEMENTED",
-      reasonName: "APPROVAL_NOT_SUPPORTED",
+      code: "NOT_FOUND",
+      reasonName: "GROUP_NOT_FOUND",
     });
   });
 
@@ -602,6 +603,45 @@ describe("a mute", () => {
   });
 });
 
+describe("who may not send to a group", () => {
+  test("neither adds members nor shows typing, by a call as on a stream, until they may send again", async () => {
+    const groupId = await groupWithRoles();
+    const [olga, mary, mike, rita] = await Promise.all(["olga", "mary", "mike", "rita"].map(user));
+    const target = { case: "groupId" as const, value: groupId };
+    const witness = (await user("adam")).stream();
+    await witness.open();
+    const attempts = async ({ chat, groups, stream }: UserClients) => {
+      const open = stream();
+      await open.open();
+      open.send({ case: "setTyping", value: { target, typing: true } }, "type");
+      const onStream = await Promise.race([
+        open.next("refusal").then((refusal) => failureIn(refusal).reasonName),
+        open.next("done").then(() => "OK"),
+      ]);
+      open.cancel();
+      return [
+        await answerOf((options) => groups.addMembers({ groupId, userIds: [newId()] }, options)),
+        await answerOf((options) => chat.setTyping({ target, typing: true }, options)),
+        onStream,
+      ];
+    };
+    const all = (answer: string) => [answer, answer, answer];
+    await olga?.groups.updateMember({
+      member: { groupId, userId: "mary", mutedUntilTime: timestampFromMs(Date.now() + 3_600_000) },
+      updateMask: { paths: ["muted_until_time"] },
+    });
+    expect(await attempts(mary as UserClients)).toEqual(all("MEMBER_MUTED"));
+    expect(await attempts(rita as UserClients)).toEqual(all("ROLE_TOO_LOW"));
+    await olga?.groups.updateGroup({ group: { groupId, muted: true }, updateMask: { paths: ["muted"] } });
+    expect(await attempts(mike as UserClients)).toEqual(all("GROUP_MUTED"));
+    await olga?.groups.updateGroup({ group: { groupId, muted: false }, updateMask: { paths: ["muted"] } });
+    expect(await attempts(mike as UserClients)).toEqual(all("OK"));
+    await witness.until(() => witness.all("typing").length === 2);
+    expect(new Set(witness.all("typing").map(({ userId }) => userId))).toEqual(new Set(["mike"]));
+    witness.cancel();
+  });
+});
+
 describe("ownership", () => {
   test("goes to a member, and the former owner stays as an admin", async () => {
     const groupId = await groupWithRoles();
@@ -820,14 +860,20 @@ describe("changing settings", () => {
   test("a limit of 0 or above the server's is the server's", async () => {
     const groupId = await groupWithRoles();
     const { groups } = await user("olga");
-    const limit = async (memberLimit: number) =>
-      (await groups.updateGroup({ group: { groupId, memberLimit }, updateMask: { paths: ["member_limit"] } }))
-        .group?.memberLimit;
+    const limit = async (memberLimit: number, options: CallOptions = {}) => {
+      const request = { group: { groupId, memberLimit }, updateMask: { paths: ["member_limit"] } };
+      return (await groups.updateGroup(request, options)).group?.memberLimit;
+    };
     expect(await limit(12)).toBe(12);
     expect(await limit(0)).toBe(maxGroupMembers);
     expect(await limit(2_000_000_000)).toBe(maxGroupMembers);
-    expect(await limit(3)).toBe(3);
-    expect((await groups.getGroup({ groupId })).group?.memberCount).toBe(7);
+    expect(await limit(7)).toBe(7);
+    expect(await failureOf((options) => limit(6, options))).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reasonName: "MEMBER_LIMIT_TOO_LOW",
+      violations: [{ field: "group.member_limit" }],
+    });
+    expect((await groups.getGroup({ groupId })).group).toMatchObject({ memberCount: 7, memberLimit: 7 });
     expect(await answerOf((options) => groups.addMembers({ groupId, userIds: ["nina"] }, options))).toBe(
       "GROUP_FULL",
     );

@@ -67,7 +67,9 @@ export function groupTests(tested: () => StoreUnderTest): void {
       store.createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a", "b"]),
       ErrorReason.GROUP_FULL,
     );
-    expect(error).toMatchObject({ details: { quota: { subject: expect.any(String) } } });
+    expect(error).toMatchObject({
+      details: { quota: { subject: expect.any(String) }, violations: [{ field: "member_limit" }] },
+    });
     expect(await store.getGroup(groupId)).toBeUndefined();
     await store.createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a"]);
   });

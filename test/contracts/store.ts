@@ -7,6 +7,7 @@ import { groupTests } from "./store-groups.ts";
 import { logTests } from "./store-log.ts";
 import { memberTests } from "./store-members.ts";
 import { missedTests } from "./store-missed.ts";
+import { restraintTests } from "./store-restraints.ts";
 import { stateTests } from "./store-state.ts";
 import { userTests } from "./store-users.ts";
 
@@ -32,6 +33,7 @@ export function storeContract(name: string, createStore: () => Promise<StoreUnde
     describe("log", () => logTests(() => tested));
     describe("groups", () => groupTests(() => tested));
     describe("members", () => memberTests(() => tested));
+    describe("restraints", () => restraintTests(() => tested));
     describe("catching up", () => missedTests(() => tested));
     describe("conversations", () => conversationTests(() => tested));
     describe("devices, sessions, users", () => userTests(() => tested));

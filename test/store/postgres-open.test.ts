@@ -36,7 +36,10 @@ describeWithPostgres("opening PostgreSQL", () => {
     const positions = await Promise.all(stores.map((store) => store.append(toUser("a", "b"))));
     expect(positions.map(({ position }) => position).toSorted()).toEqual([1, 2, 3, 4]);
     await Promise.all(stores.map((store) => store.close()));
-    expect(await postgres.query(url, "SELECT step FROM parlance.schema_steps")).toEqual([{ step: 1 }]);
+    expect(await postgres.query(url, "SELECT step FROM parlance.schema_steps")).toEqual([
+      { step: 1 },
+      { step: 2 },
+    ]);
   });
 
   test("stores in schemas of one database know nothing of each other", async () => {

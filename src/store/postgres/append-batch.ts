@@ -1,5 +1,5 @@
 import { ChatError, ErrorReason } from "../../errors.ts";
-import { groupNotFound, notAMember, roleTooLow } from "../group-refusals.ts";
+import { groupMuted, groupNotFound, memberMuted, notAMember, roleTooLow } from "../group-refusals.ts";
 import type { Appended, Draft } from "../store.ts";
 import { bigintArray, byteaArray, textArray } from "./binary-arrays.ts";
 import type { Statement } from "./connections.ts";
@@ -95,14 +95,9 @@ function refusalOf(draft: Draft, code: number | undefined, detail: number): Chat
     case 5:
       return roleTooLow("readers may not send to the group");
     case 6:
-      return new ChatError(ErrorReason.MEMBER_MUTED, "you may not send to the group for now", {
-        retryAfterMs: detail,
-      });
+      return memberMuted(detail);
     case 7:
-      return new ChatError(
-        ErrorReason.GROUP_MUTED,
-        "only the owner and admins may send to the group for now",
-      );
+      return groupMuted();
     case 8:
       return new ChatError(
         ErrorReason.REPLY_TARGET_NOT_FOUND,

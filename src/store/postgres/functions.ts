@@ -420,3 +420,15 @@ export const functionsStep1 = `
     ) s
   $$;
 `;
+
+/** The functions of the second step. */
+export const functionsStep2 = `
+  -- Mutes members of a conversation. Called in the statement that makes them members again, behind
+  -- change_group_1: as a function of its own it sees what that did.
+  CREATE FUNCTION mute_members_1(of_conversation_id text, user_ids text[], until_ms bigint[]) RETURNS void
+  LANGUAGE sql VOLATILE AS $$
+    UPDATE members m SET muted_until_ms = u.until_ms
+      FROM conversations c, unnest(user_ids, until_ms) AS u (user_id, until_ms)
+      WHERE c.conversation_id = of_conversation_id AND m.conversation = c.key AND m.user_id = u.user_id
+  $$;
+`;

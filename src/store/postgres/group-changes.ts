@@ -1,6 +1,7 @@
-import { groupConversationId } from "../group-events.ts";
+import { groupConversationId, readRestraints } from "../group-events.ts";
 import { createGroupMembers } from "../group-members.ts";
 import { createGroupSettings } from "../group-settings.ts";
+import type { Restraint } from "../group-tables.ts";
 import type { GroupChange, Store } from "../store.ts";
 import { bigintArray, byteaArray, textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
@@ -29,10 +30,27 @@ const loadStatement: Statement = {
   `,
 };
 
-const changeStatement: Statement = {
-  name: "change_group_1",
+/** Finds the events that ended the last stays of users who are no members now. */
+const endingsStatement: Statement = {
+  name: "last_stays",
   text: `
-    SELECT base_position AS "basePosition", base_seq AS "baseSeq", time_ms AS "timeMs"
+    SELECT json_agg(s.user_id) AS "userIds", e.body
+    FROM (
+      SELECT u.user_id, g.conversation, (
+        SELECT max(to_seq) FROM past_stays p WHERE p.user_id = u.user_id AND p.conversation = g.conversation
+      ) AS seq
+      FROM groups g CROSS JOIN unnest($2::text[]) AS u (user_id) WHERE g.group_id = $1
+    ) s
+    JOIN events e ON e.conversation = s.conversation AND e.seq = s.seq
+    GROUP BY e.position
+  `,
+};
+
+const changeStatement: Statement = {
+  name: "change_group_2",
+  text: `
+    SELECT base_position AS "basePosition", base_seq AS "baseSeq", time_ms AS "timeMs",
+      CASE WHEN base_seq IS NOT NULL AND cardinality($31::text[]) > 0 THEN mute_members_1($2, $31, $32) END
     FROM change_group_1(${Array.from({ length: 30 }, (_, n) => `$${n + 1}`).join(", ")})
   `,
 };
@@ -60,7 +78,29 @@ type Rules = ReturnType<typeof createGroupSettings> & ReturnType<typeof createGr
  * begins anew. So no lock is ever held while this process thinks.
  */
 export function createGroupChanges(connections: Connections, identity: Identity): ChangeGroup {
-  async function load(groupId: string, userIds: readonly string[]): Promise<LoadedGroup | undefined> {
+  async function loadRestraints(
+    groupId: string,
+    userIds: readonly string[],
+  ): Promise<Map<string, Restraint>> {
+    if (userIds.length === 0) return new Map();
+    type Row = { userIds: string[]; body: Uint8Array };
+    const rows = await connections.run<Row>(endingsStatement, [groupId, textArray(userIds)]);
+    return new Map(
+      rows.flatMap(({ userIds: ended, body }) => {
+        const all = readRestraints(body);
+        return ended.flatMap((userId) => {
+          const restraint = all.get(userId);
+          return restraint === undefined ? [] : [[userId, restraint] as const];
+        });
+      }),
+    );
+  }
+
+  async function load(
+    groupId: string,
+    userIds: readonly string[],
+    comingIds: readonly string[],
+  ): Promise<LoadedGroup | undefined> {
     type Row = GroupRow & { changeSeq: number; isDisbanded: boolean; member: MemberRow | null };
     const rows = await connections.run<Row>(loadStatement, [groupId, textArray(userIds)]);
     const first = rows[0];
@@ -72,6 +112,8 @@ export function createGroupChanges(connections: Connections, identity: Identity)
       isDisbanded,
       changeSeq,
       members: new Map(members.map((member) => [member.userId, member])),
+      // Whoever leaves meanwhile changes the group, and then all begins anew.
+      restraints: await loadRestraints(groupId, comingIds),
     };
   }
 
@@ -79,9 +121,10 @@ export function createGroupChanges(connections: Connections, identity: Identity)
     groupId: string,
     userIds: readonly string[],
     decide: (rules: Rules) => GroupChange,
+    comingIds: readonly string[] = [],
   ): Promise<GroupChange> {
     for (let tries = 0; tries < maxTries; tries++) {
-      const loaded = await load(groupId, userIds);
+      const loaded = await load(groupId, userIds, comingIds);
       const draft = new GroupDraft(loaded);
       const decided = decide({ ...createGroupSettings(draft, draft), ...createGroupMembers(draft, draft) });
       if (draft.events.length === 0) return decided;
@@ -101,10 +144,16 @@ export function createGroupChanges(connections: Connections, identity: Identity)
       change(groupId, [actorId], (rules) => rules.updateGroup(groupId, actorId, ...rest)),
     disbandGroup: (groupId, actorId) =>
       change(groupId, [actorId], (rules) => rules.disbandGroup(groupId, actorId)),
-    joinGroup: (groupId, userId) => change(groupId, [userId], (rules) => rules.joinGroup(groupId, userId)),
+    joinGroup: (groupId, userId) =>
+      change(groupId, [userId], (rules) => rules.joinGroup(groupId, userId), [userId]),
     leaveGroup: (groupId, userId) => change(groupId, [userId], (rules) => rules.leaveGroup(groupId, userId)),
     addMembers: (groupId, actorId, userIds, ...rest) =>
-      change(groupId, [actorId, ...userIds], (rules) => rules.addMembers(groupId, actorId, userIds, ...rest)),
+      change(
+        groupId,
+        [actorId, ...userIds],
+        (rules) => rules.addMembers(groupId, actorId, userIds, ...rest),
+        userIds,
+      ),
     removeMembers: (groupId, actorId, userIds) =>
       change(groupId, [actorId, ...userIds], (rules) => rules.removeMembers(groupId, actorId, userIds)),
     updateMember: (groupId, actorId, userId, ...rest) =>
@@ -119,6 +168,7 @@ export function createGroupChanges(connections: Connections, identity: Identity)
 /** Makes the values of {@link changeStatement}. */
 function changeValues(epoch: string, groupId: string, changeSeq: number, draft: GroupDraft): unknown[] {
   const { events, saved, joined, updated, ended, standIns } = draft;
+  const muted = joined.filter(({ mutedUntilMs }) => mutedUntilMs !== 0);
   const pieces = events.flatMap(({ template }, n) => template.map((part) => ({ ...part, event: n + 1 })));
   return [
     epoch,
@@ -151,5 +201,7 @@ function changeValues(epoch: string, groupId: string, changeSeq: number, draft: 
     bigintArray(updated.map(({ mutedUntilMs }) => mutedUntilMs)),
     textArray(ended.map(({ userId }) => userId)),
     bigintArray(ended.map(({ event }) => event)),
+    textArray(muted.map(({ userId }) => userId)),
+    bigintArray(muted.map(({ mutedUntilMs }) => mutedUntilMs)),
   ];
 }

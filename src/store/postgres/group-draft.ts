@@ -1,5 +1,5 @@
 import { groupNotFound, notAMember } from "../group-refusals.ts";
-import type { GroupTables, OwnEvent, OwnLog, StoredGroup } from "../group-tables.ts";
+import type { GroupTables, OwnEvent, OwnLog, Restraint, StoredGroup } from "../group-tables.ts";
 import type { EventKind, GroupChange, GroupRecord, LogEvent, MemberRecord } from "../store.ts";
 import { fill, StandIns, type Template } from "./templates.ts";
 
@@ -10,6 +10,7 @@ export interface LoadedGroup {
   /** The seq of the last event that is no message. */
   changeSeq: number;
   members: ReadonlyMap<string, MemberRecord>;
+  restraints: ReadonlyMap<string, Restraint>;
 }
 
 interface DraftedEvent extends OwnEvent {
@@ -61,6 +62,10 @@ export class GroupDraft implements GroupTables, OwnLog {
     const member = this.member(group, userId);
     if (member === undefined) throw notAMember(group.record.groupId, group.record.joinPolicy);
     return member;
+  }
+
+  restraints(): ReadonlyMap<string, Restraint> {
+    return this.#loaded?.restraints ?? new Map();
   }
 
   /** A new group is saved as it is in the end, like one that changed. */

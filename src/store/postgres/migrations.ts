@@ -3,7 +3,7 @@ import pg from "pg";
 import { failPoint } from "../../fail-points.ts";
 import { newEpoch } from "../new-epoch.ts";
 import { clientConfig } from "./connections.ts";
-import { functionsStep1 } from "./functions.ts";
+import { functionsStep1, functionsStep2 } from "./functions.ts";
 import { currentTimeline } from "./identity.ts";
 import { StoreOpenError } from "./open-error.ts";
 import { schemaStep1 } from "./schema.ts";
@@ -25,6 +25,7 @@ interface Migration {
 
 const migrations: readonly Migration[] = [
   { step: 1, lowestStep: 1, release: "0.1.0", sql: schemaStep1 + functionsStep1 },
+  { step: 2, lowestStep: 1, release: "0.1.0", sql: functionsStep2 },
 ];
 
 /** The last step of the schema that this code knows. */

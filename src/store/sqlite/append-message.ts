@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ChatError, ErrorReason } from "../../errors.ts";
-import { groupNotFound, notAMember, roleTooLow } from "../group-refusals.ts";
+import { groupNotFound, notAMember, silenceOf } from "../group-refusals.ts";
 import { type Appended, EventKind, Role } from "../store.ts";
 import type { Log } from "./log.ts";
 import type { PackedDraft } from "./packed-drafts.ts";
@@ -18,7 +18,7 @@ interface Earlier {
 interface Standing {
   joinPolicy: number;
   muted: number;
-  role: number | null;
+  role: Role | null;
   mutedUntilMs: number;
   visibleFromSeq: number;
 }
@@ -119,15 +119,5 @@ export function createAppendMessage(database: DatabaseSync, log: Log): (draft: P
 
 function groupRefusalOf(groupId: string, standing: Standing): ChatError | undefined {
   if (standing.role === null) return notAMember(groupId, standing.joinPolicy);
-  if (standing.role === Role.READER) return roleTooLow("readers may not send to the group");
-  const muteLeftMs = standing.mutedUntilMs - Date.now();
-  if (muteLeftMs > 0) {
-    return new ChatError(ErrorReason.MEMBER_MUTED, "you may not send to the group for now", {
-      retryAfterMs: muteLeftMs,
-    });
-  }
-  if (standing.muted !== 0 && standing.role === Role.MEMBER) {
-    return new ChatError(ErrorReason.GROUP_MUTED, "only the owner and admins may send to the group for now");
-  }
-  return undefined;
+  return silenceOf({ muted: standing.muted !== 0 }, { ...standing, role: standing.role });
 }

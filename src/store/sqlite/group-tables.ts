@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { readRestraints } from "../group-events.ts";
 import { groupNotFound, notAMember } from "../group-refusals.ts";
-import type { GroupTables, StoredGroup } from "../group-tables.ts";
+import type { GroupTables, Restraint, StoredGroup } from "../group-tables.ts";
 import type { GroupRecord, LogEvent, MemberRecord } from "../store.ts";
 import { groupColumns, memberColumns, toGroupRecord, toMemberRecord } from "./group-rows.ts";
 
@@ -9,6 +10,8 @@ export class SqliteGroupTables implements GroupTables {
   readonly #selectGroup: StatementSync;
   readonly #selectTaken: StatementSync;
   readonly #selectMember: StatementSync;
+  readonly #selectLastStay: StatementSync;
+  readonly #selectBody: StatementSync;
   readonly #insertGroup: StatementSync;
   readonly #updateGroup: StatementSync;
   readonly #disband: StatementSync;
@@ -27,6 +30,10 @@ export class SqliteGroupTables implements GroupTables {
     this.#selectMember = database.prepare(
       `SELECT ${memberColumns} FROM members m WHERE m.user_id = ? AND m.conversation = ?`,
     );
+    this.#selectLastStay = database.prepare(`
+      SELECT to_seq AS seq FROM past_stays WHERE user_id = ? AND conversation = ? ORDER BY to_position DESC LIMIT 1
+    `);
+    this.#selectBody = database.prepare("SELECT body FROM events WHERE conversation = ? AND seq = ?");
     this.#insertGroup = database.prepare(`
       INSERT INTO groups (conversation, group_id, create_time_ms, name, join_policy, history_for_new_members, muted,
         member_limit, attributes, owner_id, member_count, update_time_ms, updater_id, seq)
@@ -79,6 +86,25 @@ export class SqliteGroupTables implements GroupTables {
     const member = this.member(group, userId);
     if (member === undefined) throw notAMember(group.record.groupId, group.record.joinPolicy);
     return member;
+  }
+
+  /** Returns the restraints of former members, as their last stays ended. */
+  restraints({ key }: StoredGroup, userIds: readonly string[]): ReadonlyMap<string, Restraint> {
+    // One event may have ended the stays of many.
+    const endings = new Map<unknown, ReadonlyMap<string, Restraint>>();
+    const found = new Map<string, Restraint>();
+    for (const userId of userIds) {
+      const seq = this.#selectLastStay.get(userId, key)?.seq;
+      if (seq === undefined) continue;
+      let ending = endings.get(seq);
+      if (ending === undefined) {
+        ending = readRestraints(this.#selectBody.get(key, seq as number)?.body as Uint8Array);
+        endings.set(seq, ending);
+      }
+      const restraint = ending.get(userId);
+      if (restraint !== undefined) found.set(userId, restraint);
+    }
+    return found;
   }
 
   insert(group: StoredGroup): void {

@@ -641,9 +641,11 @@ export declare const ChatService: GenService<{
     output: typeof AckResponseSchema;
   },
   /**
-   * Tells others that the caller types, or no longer does. Nothing is kept.
+   * Tells others that the caller types, or no longer does. Nothing is kept. In a
+   * group it is for those who may send.
    *
-   * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER.
+   * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_MUTED,
+   * GROUP_MUTED.
    *
    * @generated from rpc parlance.chat.v1.ChatService.SetTyping
    */

@@ -203,7 +203,8 @@ export enum ErrorReason {
   JOIN_NOT_ALLOWED = 25,
 
   /**
-   * Joining by approval is not built yet.
+   * Not used: joining by approval is not built yet, and until it is, a group of
+   * that policy is hidden from strangers as others are.
    *
    * @generated from enum value: ERROR_REASON_APPROVAL_NOT_SUPPORTED = 26;
    */
@@ -224,14 +225,16 @@ export enum ErrorReason {
   OWNER_CANNOT_LEAVE = 28,
 
   /**
-   * The caller may not send to this group for now.
+   * The caller may not send to this group for now, nor add members to it or show
+   * typing.
    *
    * @generated from enum value: ERROR_REASON_MEMBER_MUTED = 29;
    */
   MEMBER_MUTED = 29,
 
   /**
-   * Only the owner and admins may send to this group for now.
+   * Only the owner and admins may send to this group for now, add members to it
+   * or show typing.
    *
    * @generated from enum value: ERROR_REASON_GROUP_MUTED = 30;
    */
@@ -349,6 +352,13 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 45;
    */
   QUOTA_EXCEEDED = 45,
+
+  /**
+   * The group has more members than the new `member_limit` allows.
+   *
+   * @generated from enum value: ERROR_REASON_MEMBER_LIMIT_TOO_LOW = 47;
+   */
+  MEMBER_LIMIT_TOO_LOW = 47,
 }
 
 /**

@@ -276,8 +276,9 @@ export enum JoinPolicy {
   OPEN = 1,
 
   /**
-   * Joining has to be approved. Until approval is built, `JoinGroup` answers
-   * UNIMPLEMENTED and only the owner and admins add members.
+   * Joining has to be approved. Until approval is built this is as CLOSED: only
+   * the owner and admins add members, and strangers cannot tell that the group
+   * exists.
    *
    * @generated from enum value: JOIN_POLICY_APPROVAL = 2;
    */

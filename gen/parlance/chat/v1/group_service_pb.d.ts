@@ -643,7 +643,8 @@ export declare const GroupService: GenService<{
   /**
    * Changes settings. For the owner and admins.
    *
-   * Errors: GROUP_NOT_FOUND, ROLE_TOO_LOW, FIELD_NOT_UPDATABLE.
+   * Errors: GROUP_NOT_FOUND, ROLE_TOO_LOW, FIELD_NOT_UPDATABLE,
+   * MEMBER_LIMIT_TOO_LOW.
    *
    * @generated from rpc parlance.chat.v1.GroupService.UpdateGroup
    */
@@ -665,10 +666,10 @@ export declare const GroupService: GenService<{
     output: typeof DisbandGroupResponseSchema;
   },
   /**
-   * Makes the caller a member.
+   * Makes the caller a member. Who was a READER or muted when they last left is
+   * so again.
    *
-   * Errors: GROUP_NOT_FOUND, ALREADY_A_MEMBER, GROUP_FULL,
-   * APPROVAL_NOT_SUPPORTED.
+   * Errors: GROUP_NOT_FOUND, ALREADY_A_MEMBER, GROUP_FULL.
    *
    * @generated from rpc parlance.chat.v1.GroupService.JoinGroup
    */
@@ -690,10 +691,13 @@ export declare const GroupService: GenService<{
     output: typeof LeaveGroupResponseSchema;
   },
   /**
-   * Makes users members. Those who are already stay as they are.
+   * Makes users members. Those who are already stay as they are. Who was a
+   * READER when they last left is so again unless they are named ADMIN, and who
+   * was muted is muted again; `UpdateMember` changes it. Who may not send to the
+   * group may not add members either.
    *
    * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER, JOIN_NOT_ALLOWED, ROLE_TOO_LOW,
-   * GROUP_FULL.
+   * GROUP_FULL, MEMBER_MUTED, GROUP_MUTED.
    *
    * @generated from rpc parlance.chat.v1.GroupService.AddMembers
    */
