@@ -103,7 +103,10 @@ export interface ParlanceOptions {
   addresses?: AddressSettings;
   /** Limits of the gRPC server, for `serverOptions`. */
   serverLimits?: GrpcServerSettings & { maxUnaryDeadlineMs?: number };
-  /** Gets one object a call; pino fits. Without it nothing is logged. */
+  /**
+   * Gets one object a line; pino fits. Its property `calls` says which calls get
+   * one, by default those that failed. Without a logger nothing is logged.
+   */
   logger?: Logger;
 }
 

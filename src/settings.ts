@@ -526,6 +526,12 @@ export const settings = {
     default: true,
     description: "Whether server reflection is on, so that `grpcurl` and `buf curl` need no files.",
   }),
+  logCalls: choice({
+    values: ["all", "failed", "none"],
+    default: "failed",
+    description:
+      "Which calls get a line in the log, at the level `info`: `failed` leaves out those that went well and those that their caller gave up. A call that fails by a fault of the server is logged always, at the level `error`.",
+  }),
   logLevel: choice({
     values: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
     default: "info",

@@ -18,7 +18,7 @@ type Line = Record<string, unknown>;
 describe("the log of calls", () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await startTestServer();
+    server = await startTestServer({ logCalls: "all" });
   });
   afterAll(() => server.close());
 
@@ -80,6 +80,30 @@ describe("the log of calls", () => {
       { code: "OK", stream: sessionId },
       { code: "CANCELLED", stream: second.sessionId },
     ]);
+  });
+
+  test("has only calls that failed by default, and none if that is what is asked for", async () => {
+    for (const [logCalls, expected] of [
+      [{}, ["LeaveGroup"]],
+      [{ logCalls: "none" }, []],
+    ] as const) {
+      const quiet = await startTestServer(logCalls);
+      onTestFinished(() => quiet.close());
+      const { chat, groups, stream } = await quiet.login("ann");
+      await chat.sendDirect({ recipientId: "bob", content: text("hi") });
+      const cancelled = stream();
+      await cancelled.open();
+      cancelled.cancel();
+      await failureOf((options) => groups.leaveGroup({ groupId: "none" }, options));
+      await eventually(() => quiet.server.stats().calls === 0);
+      // What is over after all that is logged after all that.
+      const ended = stream();
+      await ended.open();
+      ended.halfClose();
+      await ended.ended;
+      const methods = quiet.logs.filter(({ msg }) => msg === "call").map(({ method }) => String(method));
+      expect(methods.map((method) => method.split("/")[1])).toEqual(expected);
+    }
   });
 
   test("holds nothing of what people say or prove themselves with", async () => {

@@ -6,7 +6,7 @@ import { defineCommand } from "citty";
 import { type Config, loadConfig, visibleSecrets } from "../config.ts";
 import { failPointsIgnored, failPointsVariable, testBuildFlag } from "../fail-points.ts";
 import { type RunningServer, startServer } from "../server.ts";
-import { createLogger, type Logger } from "../telemetry/logger.ts";
+import { createLogger, type Logger, landmarks } from "../telemetry/logger.ts";
 import { CommandError, fail } from "./errors.ts";
 import { settingArgs, settingOptions } from "./setting-args.ts";
 import { logStatusOnSignal } from "./status.ts";
@@ -74,7 +74,7 @@ async function serve(
   const { node, address, httpAddress, adminAddress, dataFile, database } = server;
   onServing({ address, httpAddress, adminAddress, dataFile, database });
   const data = database === undefined ? { dataFile } : { database };
-  log.info({ node, address, httpAddress, adminAddress, ...data, auth: config.auth }, "serving");
+  landmarks(log).info({ node, address, httpAddress, adminAddress, ...data, auth: config.auth }, "serving");
   await untilStopped(server, log, stop);
 }
 

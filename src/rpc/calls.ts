@@ -39,7 +39,7 @@ export class Call {
 
   /** Logs that the call went well. */
   succeed(): void {
-    this.#log.info(this.#fields("OK"), "call");
+    if (this.#log.calls === "all") this.#log.info(this.#fields("OK"), "call");
   }
 
   /** Logs an error, whole if nobody foresaw it, and returns what its caller gets. */
@@ -48,10 +48,15 @@ export class Call {
     const serverError = toServerError(error, this.#context.trailer, (errorId, cause) => {
       unexpected = { errorId, err: cause };
     });
-    const fields = this.#fields(codeName(serverError.code));
-    if (unexpected !== undefined) this.#log.error({ ...fields, ...unexpected }, "call");
-    else this.#log.info({ ...fields, ...reasonOf(error) }, "call");
+    const code = codeName(serverError.code);
+    if (unexpected !== undefined) this.#log.error({ ...this.#fields(code), ...unexpected }, "call");
+    else if (this.#logsFailed(code)) this.#log.info({ ...this.#fields(code), ...reasonOf(error) }, "call");
     return serverError;
+  }
+
+  #logsFailed(code: string): boolean {
+    const { calls = "failed" } = this.#log;
+    return calls === "all" || (calls === "failed" && code !== "CANCELLED");
   }
 
   #fields(code: string): object {

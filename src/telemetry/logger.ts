@@ -19,10 +19,10 @@ export type { Logger };
  * @param to where lines go, for tests
  */
 export function createLogger(
-  config: Pick<Config, "logLevel">,
+  config: Pick<Config, "logLevel"> & Partial<Pick<Config, "logCalls">>,
   to: DestinationStream = destination({ fd: 2, sync: false, maxLength: 4_194_304 }),
-): Logger {
-  return pino(
+): Logger & { calls?: Config["logCalls"] } {
+  const logger = pino(
     {
       level: config.logLevel,
       base: null,
@@ -31,4 +31,11 @@ export function createLogger(
     },
     to,
   );
+  // Child loggers have it, too: they inherit from theirs.
+  return Object.assign(logger, config.logCalls && { calls: config.logCalls });
+}
+
+/** Returns a logger whose `info` lines are seen at the level `warn`, too: for what operators look for first. */
+export function landmarks(log: Logger): Logger {
+  return log.isLevelEnabled("warn") && !log.isLevelEnabled("info") ? log.child({}, { level: "info" }) : log;
 }

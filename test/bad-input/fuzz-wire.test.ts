@@ -50,7 +50,7 @@ afterAll(async () => {
 
 /** Whether the server lives, has nothing to complain of, and serves others. */
 async function isWell(): Promise<void> {
-  expect({ ended, stderr: serve.stderr() }).toEqual({ ended: undefined, stderr: "" });
+  expect({ ended, problems: serve.problems() }).toEqual({ ended: undefined, problems: [] });
   const { result } = await witness.chat.sendDirect({ recipientId: "anyone", content: text("still here") });
   await stream.next("message", ({ messageId }) => messageId === result?.messageId);
 }

@@ -67,7 +67,7 @@ async function expectWell(): Promise<void> {
   const alice = connect(serve.address, token);
   onTestFinished(() => alice.close());
   await alice.chat.sendDirect({ recipientId: "bob", content: text("still here") });
-  expect({ ended, stderr: serve.stderr() }).toEqual({ ended: undefined, stderr: "" });
+  expect({ ended, problems: serve.problems() }).toEqual({ ended: undefined, problems: [] });
 }
 
 const utf8 = Buffer.from("Zoë 茶 🍵").toString("latin1");

@@ -61,6 +61,30 @@ test("a server whose data is in use says so in one line and ends", async () => {
   );
 });
 
+test("a server says at the level warn, too, that it serves and where, and nothing at higher ones", async () => {
+  for (const [level, said] of [
+    ["warn", 1],
+    ["error", 0],
+    ["silent", 0],
+  ] as const) {
+    const data = makeDataDir();
+    onTestFinished(data.remove);
+    const child = await startServe(data.path, ["--log-level", level]);
+    onTestFinished(() => child.kill());
+    child.signal("SIGUSR2");
+    await eventually(() => child.stderr().includes('"status"'));
+    const lines = child
+      .stderr()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const serving = lines.filter(({ msg }) => msg === "serving");
+    expect(serving).toHaveLength(said);
+    for (const line of serving) expect(line).toMatchObject({ level: "info", address: child.address });
+    expect(lines).toHaveLength(said + 1);
+  }
+});
+
 test("a server tells on SIGUSR2 what it has open, whatever its log level", async () => {
   const data = makeDataDir();
   onTestFinished(data.remove);

@@ -18,6 +18,8 @@ export interface ServeChild {
   dataDir: string;
   /** What it has written to its standard error output: log lines. */
   stderr: () => string;
+  /** The lines of those above `info`, and what is no log line. */
+  problems: () => string[];
   /** How much memory it has, in bytes. */
   residentBytes: () => number;
   signal: (signal: NodeJS.Signals) => void;
@@ -80,6 +82,7 @@ export async function startServe(
     pid,
     dataDir,
     stderr: () => stderr,
+    problems: () => stderr.split("\n").filter((line) => line !== "" && !line.startsWith('{"level":"info"')),
     residentBytes: () => residentBytes(pid),
     signal: (signal) => void child.kill(signal),
     exited,
