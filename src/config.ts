@@ -166,10 +166,17 @@ function read(name: SettingName, layers: readonly Layer[]): unknown {
   const given = layer.values.get(name);
   const value = layer.written && typeof given === "string" ? parse(setting, given) : given;
   if (setting.schema.safeParse(value).success)
-    return name === "host" || name === "adminHost" ? withoutBrackets(String(value)) : value;
+    return typeof value === "string" ? (normalForms[name]?.(value) ?? value) : value;
   const shown = setting.secret ? "holds something else" : `is ${JSON.stringify(given)}`;
   throw new ConfigError(`${name} must be ${setting.allowed}, but ${layer.place(name)} ${shown}`);
 }
+
+/** How a value that can be written in several ways is kept. */
+const normalForms: { [Name in SettingName]?: (value: string) => string } = {
+  host: withoutBrackets,
+  adminHost: withoutBrackets,
+  httpBasePath: (path) => path.replace(/(?<=.)\/$/, ""),
+};
 
 function withoutBrackets(host: string): string {
   return host.replace(/^\[(.*)\]$/, "$1");

@@ -294,7 +294,8 @@ function httpOptionsOf(
   { servicesFor, logins }: DeferredServices,
   log: Logger,
 ): HttpEdgeOptions {
-  const { host, httpPort, reflection, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins } = config;
+  const { host, httpPort, reflection, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins, httpBasePath } =
+    config;
   return {
     host,
     port: httpPort,
@@ -307,6 +308,7 @@ function httpOptionsOf(
     maxUnaryDeadlineMs,
     corsOrigins: corsOrigins?.split(",") ?? [],
     loopbackOnly: config.auth === "dev",
+    basePath: httpBasePath,
     pageFolder: pageFolders.find((folder) => existsSync(folder)),
     limits: { ...config, maxConnections: maxConnectionsOf(config) },
   };

@@ -144,6 +144,13 @@ export const settings = {
     description:
       "The port for HTTP, on the same address and with the same certificate; 0 takes any free one.",
   }),
+  httpBasePath: text({
+    default: "/",
+    allowed: "a path such as /chat, of letters, digits and - . _ ~ between its slashes",
+    pattern: /^(\/|(\/(?!\.+(\/|$))[\w.~-]+)+\/?)$/,
+    description:
+      "The path below which the HTTP port is found, where a proxy hands it requests with their path as it was: page, calls, health and the OpenAPI document. They are answered without it too.",
+  }),
   corsOrigins: text({
     default: undefined,
     allowed: "origins such as https://chat.example, separated by commas, or *",

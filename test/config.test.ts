@@ -149,6 +149,15 @@ describe("the configuration", () => {
     expect(load({ options: { databaseUrl } }).databaseUrl).toBe(databaseUrl);
   });
 
+  test.each([
+    ["/", "/"],
+    ["/chat", "/chat"],
+    ["/chat/", "/chat"],
+    ["/a/b-c/d.e_f~g/", "/a/b-c/d.e_f~g"],
+  ])("takes %s as a path before those of the HTTP port", (text, httpBasePath) => {
+    expect(load({ env: { PARLANCE_HTTP_BASE_PATH: text } })).toMatchObject({ httpBasePath });
+  });
+
   test("takes an admin port that others can reach once it has a token, from a file too", () => {
     const adminTokenFile = fileWith("a token of 16 bytes\n", "admin-token");
     const options = { adminPort: "0", adminHost: "[::]", adminTokenFile, allowInsecure: "plain-text" };
@@ -177,6 +186,32 @@ describe("a setting that is", () => {
       );
     },
   );
+
+  test.each([
+    "chat",
+    "//",
+    "//chat",
+    "/chat//",
+    "/a//b",
+    "/..",
+    "/a/../b",
+    "/.",
+    "/chat?a=b",
+    "/chat#a",
+    "/a b",
+    "/café",
+  ])("no path (%s) is named with what one is made of", (text) => {
+    expect(refusal({ options: { httpBasePath: text } })).toBe(
+      "httpBasePath must be a path such as /chat, of letters, digits and - . _ ~ between its slashes, " +
+        `but --http-base-path is ${JSON.stringify(text)}`,
+    );
+  });
+
+  test.each(["/%63hat", "\\\\chat", "http://a/chat", "/chat\n", ":/chat"])("no path is %j either", (text) => {
+    expect(refusal({ env: { PARLANCE_HTTP_BASE_PATH: text } })).toMatch(
+      /^httpBasePath must be a path such as/,
+    );
+  });
 
   test("of the wrong type in the file is refused", () => {
     expect(refusal({ file: fileWith('{ "port": "80" }') })).toMatch(

@@ -5,6 +5,8 @@ import { defineConfig } from "vite";
 // biome-ignore lint/style/noDefaultExport: that is where Vite looks
 export default defineConfig({
   root: import.meta.dirname,
+  // Below whatever path a proxy serves it.
+  base: "./",
   plugins: [react()],
   build: {
     outDir: fileURLToPath(new URL("../../dist/web", import.meta.url)),

@@ -23,7 +23,8 @@ export function openApiDocument(services: readonly DescService[], version: strin
       description: intro,
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
-    servers: [{ url: "/" }],
+    // From where the document is, so that it holds below a path too.
+    servers: [{ url: "." }],
     security: [{ bearer: [] }],
     tags: services.map((service) => ({ name: service.name, description: commentOf(service) })),
     paths: { ...paths, ...healthPaths },

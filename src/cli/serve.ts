@@ -151,10 +151,11 @@ function greeting(
 ): string {
   const scheme = config.tlsCertFile === undefined ? "http" : "https";
   const call = `npx buf curl --http2-prior-knowledge --protocol grpc`;
+  const path = config.httpBasePath === "/" ? "" : `${config.httpBasePath}/`;
   const base = `${scheme}://${address}/parlance.chat.v1.ChatService`;
   const login = config.auth === "dev" ? `{"dev_user_id":"alice"}` : `{"token":"<JWT>"}`;
   return `Parlance listens on ${address} (gRPC, ${scheme === "http" ? "plain text" : "TLS"}, auth: ${config.auth}).
-${httpAddress === undefined ? "" : `Browsers and curl find it at ${scheme}://${httpAddress} (docs/http.md).\n`}${adminAddress === undefined ? "" : `Operators find it at ${adminAddress} (\`parlance admin --help\`).\n`}Its data is in ${database ?? resolve(dataFile)}.
+${httpAddress === undefined ? "" : `Browsers and curl find it at ${scheme}://${httpAddress}${path} (docs/http.md).\n`}${adminAddress === undefined ? "" : `Operators find it at ${adminAddress} (\`parlance admin --help\`).\n`}Its data is in ${database ?? resolve(dataFile)}.
 
 Three calls to try, each in a terminal of this folder:
 

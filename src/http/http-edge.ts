@@ -6,6 +6,7 @@ import { guarded } from "../rpc/connect/guard.ts";
 import { createHealth } from "../rpc/health.ts";
 import { createReflection } from "../rpc/reflection.ts";
 import { chatServices } from "../rpc/services.ts";
+import { belowPath } from "./base-path.ts";
 import { type HttpServerOptions, startHttpServer } from "./http-server.ts";
 import { createSite } from "./site.ts";
 import { serveFiles } from "./static-files.ts";
@@ -22,6 +23,8 @@ export interface HttpEdgeOptions extends Omit<HttpServerOptions, "listener"> {
   corsOrigins: readonly string[];
   /** Whether only requests that name a loopback host are answered; see `SiteOptions`. */
   loopbackOnly: boolean;
+  /** The path below which all of it is found too; see `belowPath`. */
+  basePath: string;
   /** The folder of the built web page, if there is one. */
   pageFolder?: string | undefined;
 }
@@ -53,7 +56,10 @@ export async function startHttpEdge(options: HttpEdgeOptions): Promise<HttpEdge>
     loopbackOnly: options.loopbackOnly,
     files: options.pageFolder === undefined ? undefined : serveFiles(options.pageFolder),
   });
-  const server = await startHttpServer({ ...options, listener: guarded(site, options.log) });
+  const server = await startHttpServer({
+    ...options,
+    listener: guarded(belowPath(options.basePath, site), options.log),
+  });
 
   return {
     port: server.port,

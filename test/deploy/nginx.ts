@@ -31,10 +31,12 @@ export interface Nginx {
  * certificate are replaced, and likewise every directive of `directives`.
  *
  * @param nodes for each of the three nodes, its addresses
+ * @param httpPath the path below which HTTP is found
  */
 export async function startNginx(
   nodes: readonly { grpc: string; http: string }[],
   directives: Readonly<Record<string, string>> = {},
+  httpPath = "/",
 ): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), "parlance-nginx-"));
   const certificate = makeCertificate();
@@ -50,6 +52,7 @@ export async function startNginx(
   }
   replace(/listen 8443 /, `listen 127.0.0.1:${grpcPort} `);
   replace(/listen 443 /, `listen 127.0.0.1:${httpPort} `);
+  replace(/location \/ (?=\{\s+proxy_pass)/, `location ${httpPath} `);
   replace(/\/etc\/nginx\/certs\/tls\.crt/g, certificate.certFile);
   replace(/\/etc\/nginx\/certs\/tls\.key/g, certificate.keyFile);
   for (const [name, value] of Object.entries(directives)) {

@@ -31,7 +31,11 @@ export interface ChatWindow {
   close(): Promise<void>;
 }
 
-/** Opens a window on the page. */
+/**
+ * Opens a window on the page.
+ *
+ * @param address such as `127.0.0.1:8080` or `https://localhost:8443/chat`
+ */
 export async function openWindow(
   browser: Browser,
   address: string,
@@ -54,7 +58,7 @@ export async function openWindow(
     problems.push(`a dialog appeared: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  await page.goto(`http://${address}/`);
+  await page.goto(`${address.includes("://") ? "" : "http://"}${address}/`);
 
   const composer = page.getByRole("textbox", { name: /^Message to/ });
   const log = page.getByRole("log");
