@@ -408,11 +408,11 @@ export const settings = {
 
   maxSendsPerSecond: rate(
     "How many messages a user may send per second, to users and groups, over all their devices.",
-    100,
+    500,
   ),
   maxReadsPerSecond: rate(
     "How often a user may read messages, conversations, groups or members per second; told to clients in `Limits`, as is `maxSendsPerSecond`.",
-    100,
+    200,
   ),
   maxChangesPerSecond: rate("How often a user may change groups, mark as read or log out per second.", 50),
   maxTypingPerSecond: rate("How often a user may tell per second that they type or stopped.", 10),
@@ -422,13 +422,13 @@ export const settings = {
   ),
   maxNewStreamsPerSecond: rate(
     "How many streams a user may open per second, over all their devices, so that nobody takes all that `maxNewSessionsPerSecond` lets in.",
-    5,
+    20,
   ),
   maxNewDirectsPerMinute: ratePerMinute(
     "How many direct conversations a user may begin per minute. Messages in conversations that are there are not concerned.",
-    300,
+    600,
   ),
-  maxNewGroupsPerMinute: ratePerMinute("How many groups a user may create per minute.", 60),
+  maxNewGroupsPerMinute: ratePerMinute("How many groups a user may create per minute.", 300),
   maxNewMembersPerMinute: ratePerMinute(
     "How many users a user may add to groups per minute, those of new groups included.",
     20_000,

@@ -40,14 +40,14 @@ export type LoginRate = keyof LoginRates;
 
 /** The limits of what a user does, where nothing else is set. */
 export const defaultUserRates: UserRates = {
-  maxSendsPerSecond: 100,
-  maxReadsPerSecond: 100,
+  maxSendsPerSecond: 500,
+  maxReadsPerSecond: 200,
   maxChangesPerSecond: 50,
   maxTypingPerSecond: 10,
   maxPresenceReadsPerSecond: 1_000,
-  maxNewStreamsPerSecond: 5,
-  maxNewDirectsPerMinute: 300,
-  maxNewGroupsPerMinute: 60,
+  maxNewStreamsPerSecond: 20,
+  maxNewDirectsPerMinute: 600,
+  maxNewGroupsPerMinute: 300,
   maxNewMembersPerMinute: 20_000,
 };
 
