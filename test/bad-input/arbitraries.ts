@@ -51,6 +51,14 @@ const known: Record<string, fc.Arbitrary<string>> = {
     "muted_until_time",
   ),
   url: fc.constant("https://example.com"),
+  type_url: fc.constantFrom(
+    "type.googleapis.com/acme.Order",
+    "acme/",
+    ...["Any", "Duration", "FieldMask", "ListValue", "StringValue", "Struct", "Timestamp", "Value"].map(
+      (name) => `type.googleapis.com/google.protobuf.${name}`,
+    ),
+    "type.googleapis.com/google.rpc.ErrorInfo",
+  ),
 };
 const nastyInteger = fc.oneof(
   { weight: 5, arbitrary: fc.integer({ min: 0, max: 4 }) },

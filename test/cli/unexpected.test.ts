@@ -41,7 +41,7 @@ test.each([
     await eventually(() => stream.all("drain").length === 1);
 
     expect(serve.stderr()).not.toContain(secret);
-    const [line = "", ...more] = serve.stderr().trim().split("\n");
+    const [line = "", ...more] = serve.problems();
     expect(JSON.parse(line)).toMatchObject({ level: "error", msg: "unexpected failure, stopping", error });
     for (const other of more)
       expect(JSON.parse(other)).toMatchObject({ msg: "unexpected failure, stopping" });

@@ -2,12 +2,16 @@
 
 import { connect as dial, type Socket } from "node:net";
 import { connect as dialTls } from "node:tls";
+import { fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
-import { anyCall, groupIds, serverFaults } from "../bad-input/arbitraries.ts";
+import { Status } from "nice-grpc";
+import { SendDirectRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
+import { anyCall, bytesOf, groupIds, serverFaults } from "../bad-input/arbitraries.ts";
 import { createRawClient } from "../bad-input/raw-calls.ts";
 import { FramePeer, FrameType, headerFields } from "../bad-input/raw-http2.ts";
 import { type Nginx, nginxMissing, startNginx } from "../deploy/nginx.ts";
-import { connect, logIn } from "../support/connect.ts";
+import { type Connection, connect, logIn } from "../support/connect.ts";
+import { type Accepted, accepted, readBack, type Unreadable } from "../support/read-back.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
 import { text } from "../support/server.ts";
 import { headerList } from "./header-blocks.ts";
@@ -64,7 +68,9 @@ export async function fuzz(seconds: number, seed: number, report: Report): Promi
         await target
           .expectServed()
           .catch((error: unknown) => found("wrong_codes", `${kind.name}: ${error}`, cases));
-        for (const line of target.newLines()) found("unhandled", `${kind.name}: ${line}`, cases);
+        for (const message of await target.unreadable())
+          found("unreadable", `${kind.name}: ${message}`, cases);
+        for (const line of target.newProblems()) found("unhandled", `${kind.name}: ${line}`, cases);
       }
     }
   } finally {
@@ -85,9 +91,15 @@ interface Target {
   serve: ServeChild;
   nginx: Nginx | undefined;
   token: string;
+  /** Calls as the one whose messages are read back. */
+  writer: Connection;
+  /** What was accepted of the writer since the last time. */
+  accepted: Accepted[];
   readonly ended: number | NodeJS.Signals | undefined;
-  /** What the server has logged since the last time. */
-  newLines: () => string[];
+  /** What the server has logged above `info` since the last time. */
+  newProblems: () => string[];
+  /** Reads what was accepted back in every format, and says what was not read as it was sent. */
+  unreadable: () => Promise<string[]>;
   /** Fails when somebody else is not served. */
   expectServed: () => Promise<void>;
   close: () => Promise<void>;
@@ -97,6 +109,9 @@ async function startTarget(): Promise<Target> {
   const dataDir = makeDataDir();
   const serve = await startServe(dataDir.path);
   const [mine = "", token = ""] = await logIn(serve.address, ["witness", "alice"]);
+  const [writerToken = ""] = await logIn(serve.address, ["writer"]);
+  const writer = connect(serve.address, writerToken);
+  const sent: Accepted[] = [];
   const witness = connect(serve.address, mine);
   for (const groupId of groupIds) await witness.groups.createGroup({ groupId, memberIds: ["alice", "bob"] });
   const node = { grpc: serve.address, http: serve.httpAddress };
@@ -110,24 +125,39 @@ async function startTarget(): Promise<Target> {
     serve,
     nginx,
     token,
+    writer,
+    accepted: sent,
     get ended() {
       return ended;
     },
-    newLines() {
-      const lines = serve.stderr().slice(seen).split("\n").slice(0, -1);
-      seen += lines.reduce((length, line) => length + line.length + 1, 0);
-      return lines;
+    newProblems() {
+      const problems = serve.problems().slice(seen);
+      seen += problems.length;
+      return problems;
+    },
+    async unreadable() {
+      const found = await readBack(
+        { grpc: serve.address, http: serve.httpAddress },
+        "writer",
+        sent.splice(0),
+      ).catch((error: unknown) => [String(error)]);
+      return found.map((each) => (typeof each === "string" ? each : inWords(each)));
     },
     async expectServed() {
       await witness.chat.sendDirect({ recipientId: "anyone", content: text("still here") });
     },
     async close() {
       witness.close();
+      writer.close();
       await nginx?.close();
       await serve.kill();
       dataDir.remove();
     },
   };
+}
+
+function inWords({ where, messageId, found }: Unreadable): string {
+  return `${where}: ${messageId} was read as ${String(found)}`;
 }
 
 function portOf(address: string): number {
@@ -211,4 +241,21 @@ const calls: Kind<{ path: string; request: Uint8Array }> = {
   },
 };
 
-const kinds = [overHttp1, throughNginx, overHttp2, calls] as const;
+/** Sends what the schema allows and what it does not; what is accepted has to be readable by everyone. */
+const contents: Kind<Uint8Array> = {
+  name: "contents",
+  cases: bytesOf(SendDirectRequestSchema),
+  async run({ writer, accepted: sent }, bytes) {
+    const request = { ...fromBinary(SendDirectRequestSchema, bytes), clientMessageId: "" };
+    try {
+      const { result } = await writer.chat.sendDirect(request);
+      sent.push(accepted("writer", request as never, result));
+      return undefined;
+    } catch (error) {
+      const { code } = error as { code?: number };
+      return code !== undefined && serverFaults.includes(Status[code] as string) ? Status[code] : undefined;
+    }
+  },
+};
+
+const kinds = [overHttp1, throughNginx, overHttp2, calls, contents] as const;
