@@ -252,6 +252,7 @@ function publicAddressOf(address: string): string {
 function limitsOf(config: Config): ChatLimits {
   return {
     maxContentBytes: config.maxContentBytes,
+    maxAnswerBytes: config.maxAnswerBytes,
     maxGroupMembers: config.maxGroupMembers,
     maxInFlight: config.maxInFlight,
     maxSessions: config.maxSessions,

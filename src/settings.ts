@@ -337,6 +337,14 @@ export const settings = {
     unit: "bytes",
     description: "The largest encoded `Content` of a message.",
   }),
+  maxAnswerBytes: integer({
+    default: 1_048_576,
+    min: 524_288,
+    max: 4_194_304,
+    unit: "bytes",
+    description:
+      "The largest answer, as Protobuf, to a call that is no stream: pages of lists end early. One message alone may be larger.",
+  }),
   maxGroupMembers: integer({
     default: 10_000,
     min: 2,

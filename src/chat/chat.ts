@@ -118,9 +118,9 @@ export class Chat {
     this.#catchUp = createCatchUp(store, keepFrames(frame));
     this.logins = new Logins(store, verifier, limits);
     this.sends = createSends(store, limits.maxContentBytes);
-    this.groups = new Groups(store, pages, limits.maxGroupMembers);
-    this.conversations = new Conversations(store, bus, pages);
-    this.history = new History(store, this.groups, pages);
+    this.groups = new Groups(store, pages, limits.maxGroupMembers, limits.maxAnswerBytes);
+    this.conversations = new Conversations(store, bus, pages, limits.maxAnswerBytes);
+    this.history = new History(store, this.groups, pages, limits.maxAnswerBytes);
     this.presences = new Presences(store, bus, this.hub, instanceId);
     this.rates = new RateLimits<UserRate>(defaultUserRates, limits);
 

@@ -15,7 +15,8 @@ import type { ConversationRecord, Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
 import { encodeEvent } from "./frames.ts";
 import { directConversationId, parseConversationId, peerOf } from "./ids.ts";
-import { decodeMessage } from "./messages-codec.ts";
+import { decodeMessage, encodedSizeOf } from "./messages-codec.ts";
+import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
 const defaultPageSize = 50;
@@ -25,8 +26,11 @@ export class Conversations {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #pages: PageTokens;
+  readonly #maxBytes: number;
 
-  constructor(store: Store, bus: Bus, pages: PageTokens) {
+  /** @param maxBytes the largest answer */
+  constructor(store: Store, bus: Bus, pages: PageTokens, maxBytes: number) {
+    this.#maxBytes = maxBytes;
     this.#store = store;
     this.#bus = bus;
     this.#pages = pages;
@@ -41,11 +45,14 @@ export class Conversations {
     const scope = ["ListConversations", userId, String(unreadOnly)];
     const before = Number(this.#pages.read(scope, pageToken) ?? Number.MAX_SAFE_INTEGER);
     const limit = pageSize || defaultPageSize;
-    const records = await this.#store.listConversations(userId, before, unreadOnly, limit + 1);
-    const page = records.slice(0, limit);
+    const maxBytes = this.#maxBytes;
+    const records = await this.#store.listConversations(userId, before, unreadOnly, limit + 1, maxBytes);
+    const page = records.slice(0, countWithin(records.slice(0, limit), sizeOf, maxBytes));
+    // The store ends early behind one that alone is too large.
+    const more = page.length < records.length || page.some((record) => sizeOf(record) > maxBytes);
     return {
       conversations: page.map((record) => this.#message(record, userId)),
-      nextPageToken: records.length > limit ? this.#pages.make(scope, String(page.at(-1)?.lastPosition)) : "",
+      nextPageToken: more ? this.#pages.make(scope, String(page.at(-1)?.lastPosition)) : "",
     };
   }
 
@@ -93,6 +100,15 @@ export class Conversations {
       ...(lastMessage !== undefined && { lastMessage: decodeMessage(lastMessage, this.#store.salt) }),
     });
   }
+}
+
+/** What a conversation has beside its ids and its message: numbers, tags and lengths. */
+const restBytes = 64;
+
+/** At least the bytes that a conversation takes within a list. */
+function sizeOf({ conversationId, lastMessage }: ConversationRecord): number {
+  const messageBytes = lastMessage === undefined ? 0 : encodedSizeOf(lastMessage);
+  return restBytes + 2 * Buffer.byteLength(conversationId) + messageBytes;
 }
 
 /** The answer for a conversation that does not exist, and for one the caller is not in. */

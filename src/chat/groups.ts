@@ -1,12 +1,20 @@
 import { randomUUID } from "node:crypto";
+import { toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { JoinPolicy, type Member, Role } from "../../gen/parlance/chat/v1/group_pb.js";
+import {
+  type Group,
+  GroupSchema,
+  JoinPolicy,
+  type Member,
+  Role,
+} from "../../gen/parlance/chat/v1/group_pb.js";
 import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
 import { toGroup, toMember } from "../store/group-events.ts";
 import { groupNotFound, notAMember, silenceOf } from "../store/group-refusals.ts";
 import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
+import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
 const defaultPageSize = 100;
@@ -37,8 +45,11 @@ export class Groups {
   readonly #store: Store;
   readonly #pages: PageTokens;
   readonly #maxMembers: number;
+  readonly #maxBytes: number;
 
-  constructor(store: Store, pages: PageTokens, maxMembers: number) {
+  /** @param maxBytes the largest answer */
+  constructor(store: Store, pages: PageTokens, maxMembers: number, maxBytes: number) {
+    this.#maxBytes = maxBytes;
     this.#store = store;
     this.#pages = pages;
     this.#maxMembers = maxMembers;
@@ -141,11 +152,12 @@ export class Groups {
     const scope = ["ListMyGroups", userId];
     const after = this.#pages.read(scope, pageToken) ?? "";
     const limit = pageSize || defaultPageSize;
-    const groups = await this.#store.listGroups(userId, after, limit + 1);
-    const page = groups.slice(0, limit);
+    const records = await this.#store.listGroups(userId, after, limit + 1, this.#maxBytes);
+    const groups = records.slice(0, limit).map((record) => toGroup(record));
+    const page = groups.slice(0, countWithin(groups, sizeOf, this.#maxBytes));
     return {
-      groups: page.map((group) => toGroup(group)),
-      nextPageToken: groups.length > limit ? this.#pages.make(scope, page.at(-1)?.groupId ?? "") : "",
+      groups: page,
+      nextPageToken: records.length > page.length ? this.#pages.make(scope, page.at(-1)?.groupId ?? "") : "",
     };
   }
 
@@ -177,6 +189,12 @@ export class Groups {
     const group = await this.#store.getGroup(groupId);
     throw group === undefined ? groupNotFound(groupId) : notAMember(groupId, group.joinPolicy);
   }
+}
+
+/** At least the bytes that a group takes within a list, and no less than by what the store ends a page early. */
+function sizeOf(group: Group): number {
+  const { length } = toBinary(GroupSchema, group);
+  return 8 + Math.max(length, Buffer.byteLength(JSON.stringify(group.attributes)));
 }
 
 /** The answer to a field that is wrong by a rule the schema cannot say. */

@@ -9,7 +9,8 @@ import type { Caller } from "./caller.ts";
 import { conversationNotFound } from "./conversations.ts";
 import type { Groups } from "./groups.ts";
 import { directConversationId, groupConversationId, parseMessageId } from "./ids.ts";
-import { decodeMessage } from "./messages-codec.ts";
+import { decodeMessage, encodedSizeOf } from "./messages-codec.ts";
+import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
 const defaultPageSize = 50;
@@ -19,8 +20,11 @@ export class History {
   readonly #store: Store;
   readonly #groups: Groups;
   readonly #pages: PageTokens;
+  readonly #maxBytes: number;
 
-  constructor(store: Store, groups: Groups, pages: PageTokens) {
+  /** @param maxBytes the largest answer */
+  constructor(store: Store, groups: Groups, pages: PageTokens, maxBytes: number) {
+    this.#maxBytes = maxBytes;
     this.#store = store;
     this.#groups = groups;
     this.#pages = pages;
@@ -102,9 +106,13 @@ export class History {
       limit: limit + 1,
       fromEnd,
     });
-    const more = events.length > limit;
-    const page = !more ? events : fromEnd ? events.slice(1) : events.slice(0, limit);
-    const edge = fromEnd ? page[0] : page.at(-1);
+    const nearest = fromEnd ? events.toReversed() : events;
+    const fitting = nearest.slice(0, this.#countWithin(nearest.slice(0, limit)));
+    // The store ends early behind one that alone is too large.
+    const more =
+      fitting.length < events.length || fitting.some((event) => encodedSizeOf(event) > this.#maxBytes);
+    const edge = fitting.at(-1);
+    const page = fromEnd ? fitting.reverse() : fitting;
     return {
       page,
       nextPageToken: more && edge !== undefined ? this.#pages.make(scope, String(edge.seq)) : "",
@@ -133,11 +141,17 @@ export class History {
         fromEnd: false,
       }),
     ]);
-    return [...older, ...newer];
+    const distance = ({ seq }: LogEvent) => Math.abs(seq - middle.seq);
+    const nearest = [...older, ...newer].sort((a, b) => distance(a) - distance(b));
+    return nearest.slice(0, this.#countWithin(nearest)).sort((a, b) => a.seq - b.seq);
   }
 
-  #read(conversationId: string, range: Omit<SeqRange, "messagesOnly">): Promise<LogEvent[]> {
-    return this.#store.readSeqs(conversationId, { ...range, messagesOnly: true });
+  #countWithin(events: readonly LogEvent[]): number {
+    return countWithin(events, encodedSizeOf, this.#maxBytes);
+  }
+
+  #read(conversationId: string, range: Omit<SeqRange, "messagesOnly" | "maxBytes">): Promise<LogEvent[]> {
+    return this.#store.readSeqs(conversationId, { ...range, messagesOnly: true, maxBytes: this.#maxBytes });
   }
 
   async #find(messageId: string): Promise<LogEvent | undefined> {

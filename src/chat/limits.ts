@@ -7,6 +7,8 @@ import { defaultLoginRates, defaultUserRates, type LoginRates, type UserRates } 
 export interface ChatLimits extends UserRates, LoginRates {
   /** The largest encoded `Content`, in bytes. */
   maxContentBytes: number;
+  /** The largest encoded answer to a unary call, in bytes. Lists end their pages early; one message may be larger. */
+  maxAnswerBytes: number;
   /** The most members of a group. */
   maxGroupMembers: number;
   /** The most requests of one stream that wait for an answer. */
@@ -32,6 +34,7 @@ export interface ChatLimits extends UserRates, LoginRates {
 /** The limits a chat has that is not told otherwise. */
 export const defaultLimits: ChatLimits = {
   maxContentBytes: 65_536,
+  maxAnswerBytes: 1_048_576,
   maxGroupMembers: 10_000,
   maxInFlight: 256,
   maxSessions: 50_000,

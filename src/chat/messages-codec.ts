@@ -85,6 +85,14 @@ export function decodeMessage(event: LogEvent, salt: number): ChatMessage {
   return message;
 }
 
+/** What a message has more than its body when it is decoded: id, seq, time, tags and lengths. */
+const addedBytes = 96;
+
+/** Returns at least the bytes that a message takes within a list. */
+export function encodedSizeOf({ body }: LogEvent): number {
+  return body.length + addedBytes;
+}
+
 function sortedByKey(labels: Record<string, string>): Record<string, string> {
   const keys = Object.keys(labels);
   if (keys.length < 2) return labels;

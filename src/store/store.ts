@@ -211,6 +211,8 @@ export interface SeqRange {
   beforeSeq: number;
   /** At most this many events. */
   limit: number;
+  /** And no further one once their bodies exceed this; no bound by default. */
+  maxBytes?: number;
   /** Whether to take the highest ones rather than the lowest. They come in rising order either way. */
   fromEnd: boolean;
   /** Only messages. */
@@ -284,13 +286,16 @@ export interface Store {
   access(userId: string, conversationId: string): Promise<Access | undefined>;
   /**
    * Lists a user's conversations by falling `lastPosition`, those below
-   * `beforePosition`; with `unreadOnly` only those with unread messages.
+   * `beforePosition`; with `unreadOnly` only those with unread messages. At
+   * most `limit`, and no further one once the bodies of their last messages
+   * exceed `maxBytes`, which is no bound by default.
    */
   listConversations(
     userId: string,
     beforePosition: number,
     unreadOnly: boolean,
     limit: number,
+    maxBytes?: number,
   ): Promise<ConversationRecord[]>;
   /** Returns one conversation of a user, or undefined when they are not in it. */
   getConversation(userId: string, conversationId: string): Promise<ConversationRecord | undefined>;
@@ -378,8 +383,12 @@ export interface Store {
   transferOwnership(groupId: string, actorId: string, newOwnerId: string): Promise<GroupChange>;
   /** Lists members whose user id is above `afterUserId`, by the bytes of the id. */
   listMembers(groupId: string, afterUserId: string, limit: number): Promise<MemberRecord[]>;
-  /** Lists a user's groups whose id is above `afterGroupId`, by the bytes of the id. */
-  listGroups(userId: string, afterGroupId: string, limit: number): Promise<GroupRecord[]>;
+  /**
+   * Lists a user's groups whose id is above `afterGroupId`, by the bytes of the
+   * id: at most `limit`, and no further one once their attributes exceed about
+   * `maxBytes`, which is no bound by default.
+   */
+  listGroups(userId: string, afterGroupId: string, limit: number, maxBytes?: number): Promise<GroupRecord[]>;
   /** Returns the ids of all groups a user is in, and the position up to which that is true. */
   groupIds(userId: string): Promise<{ groupIds: string[]; through: number }>;
 

@@ -76,6 +76,10 @@ export function conversationTests(tested: () => StoreUnderTest): void {
     const unread = await store.listConversations(me, all, true, 1);
     expect(unread.map((record) => record.conversationId)).toEqual([idOf(peers[2])]);
     expect(await store.listConversations(me, all, true, 9)).toHaveLength(2);
+    // Last messages of five bytes; that which exceeds the bound is the last.
+    expect(await store.listConversations(me, all, false, 100, 9)).toHaveLength(2);
+    expect(await store.listConversations(me, all, false, 2, 10)).toHaveLength(2);
+    expect(await store.listConversations(me, all, true, 9, 0)).toHaveLength(1);
   });
 
   test("unread are messages of others that the user may read; the last message is one they may read", async () => {

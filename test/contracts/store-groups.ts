@@ -181,6 +181,8 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect((await store.listGroups(u, `${groupId}é`, 2)).map((group) => group.groupId)).toEqual(
       listed.slice(5, 7),
     );
+    expect(await store.listGroups(u, "", 100, 0)).toHaveLength(1);
+    expect(await store.listGroups(u, "", 100, 1_000)).toHaveLength(ids.length);
     expect(new Set((await store.groupIds(u)).groupIds)).toEqual(new Set(groups));
   });
 

@@ -207,6 +207,11 @@ export function logTests(tested: () => StoreUnderTest): void {
     expect(await seqs({ afterSeq: 4, beforeSeq: 8 })).toEqual([5, 6, 7]);
     expect(await seqs({ beforeSeq: 7, limit: 3, messagesOnly: true, fromEnd: true })).toEqual([5, 6]);
     expect(await seqs({ limit: 2, messagesOnly: true })).toEqual([5, 6]);
+    // Bodies of five bytes; that which exceeds the bound is the last.
+    expect(await seqs({ messagesOnly: true, maxBytes: 9 })).toEqual([5, 6]);
+    expect(await seqs({ messagesOnly: true, maxBytes: 10 })).toEqual([5, 6, 7]);
+    expect(await seqs({ messagesOnly: true, maxBytes: 10, limit: 2, fromEnd: true })).toEqual([9, 10]);
+    expect(await seqs({ messagesOnly: true, maxBytes: 0, fromEnd: true })).toEqual([10]);
     expect(await store.readSeqs(unique("none"), range())).toEqual([]);
   });
 

@@ -53,14 +53,21 @@ const getStatement: Statement = {
 const listStatement: Statement = {
   name: "list_conversations",
   text: `
-    SELECT ${recordColumns} FROM (
-      SELECT c.*, m.read_seq, m.visible_from_seq
-      FROM members m JOIN conversations c ON c.key = m.conversation
-      WHERE m.user_id = $1 AND c.last_position < $2
-      ORDER BY c.last_position DESC
-    ) r ${recordJoins}
-    WHERE NOT $3 OR u.count > 0
-    ORDER BY r.last_position DESC LIMIT $4
+    SELECT q.* FROM (
+      SELECT p.*, sum(coalesce(octet_length(p.body), 0)) OVER (ORDER BY p."lastPosition" DESC)
+        - coalesce(octet_length(p.body), 0) AS before
+      FROM (
+        SELECT ${recordColumns} FROM (
+          SELECT c.*, m.read_seq, m.visible_from_seq
+          FROM members m JOIN conversations c ON c.key = m.conversation
+          WHERE m.user_id = $1 AND c.last_position < $2
+          ORDER BY c.last_position DESC
+        ) r ${recordJoins}
+        WHERE NOT $3 OR u.count > 0
+        ORDER BY r.last_position DESC LIMIT $4
+      ) p
+    ) q
+    WHERE q.before <= $5 ORDER BY q."lastPosition" DESC
   `,
 };
 
@@ -103,8 +110,9 @@ export function createConversationReads(reads: Connections) {
       beforePosition: number,
       unreadOnly: boolean,
       limit: number,
+      maxBytes = Number.MAX_SAFE_INTEGER,
     ): Promise<ConversationRecord[]> {
-      const rows = await reads.run<Row>(listStatement, [userId, beforePosition, unreadOnly, limit]);
+      const rows = await reads.run<Row>(listStatement, [userId, beforePosition, unreadOnly, limit, maxBytes]);
       return rows.map(toRecord);
     },
 

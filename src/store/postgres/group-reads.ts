@@ -31,8 +31,14 @@ const membersStatement: Statement = {
 const groupsStatement: Statement = {
   name: "list_groups",
   text: `
-    SELECT ${groupColumns} FROM members m JOIN groups g ON g.conversation = m.conversation
-    WHERE m.user_id = $1 AND g.group_id > $2 ORDER BY g.group_id LIMIT $3
+    SELECT q.* FROM (
+      SELECT p.*, sum(octet_length(p.attributes)) OVER (ORDER BY p."groupId") - octet_length(p.attributes) AS before
+      FROM (
+        SELECT ${groupColumns} FROM members m JOIN groups g ON g.conversation = m.conversation
+        WHERE m.user_id = $1 AND g.group_id > $2 ORDER BY g.group_id LIMIT $3
+      ) p
+    ) q
+    WHERE q.before <= $4 ORDER BY q."groupId"
   `,
 };
 const groupIdsStatement: Statement = {
@@ -61,8 +67,15 @@ export function createGroupReads(reads: Connections) {
       return rows.map((row) => toMemberRecord(groupId, row));
     },
 
-    async listGroups(userId: string, afterGroupId: string, limit: number): Promise<GroupRecord[]> {
-      return (await reads.run<GroupRow>(groupsStatement, [userId, afterGroupId, limit])).map(toGroupRecord);
+    async listGroups(
+      userId: string,
+      afterGroupId: string,
+      limit: number,
+      maxBytes = Number.MAX_SAFE_INTEGER,
+    ): Promise<GroupRecord[]> {
+      type Row = GroupRow & { before: unknown };
+      const rows = await reads.run<Row>(groupsStatement, [userId, afterGroupId, limit, maxBytes]);
+      return rows.map(({ before: _, ...row }) => toGroupRecord(row));
     },
 
     async groupIds(userId: string): Promise<{ groupIds: string[]; through: number }> {

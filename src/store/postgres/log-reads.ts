@@ -28,14 +28,11 @@ export function createLogReads(reads: Connections) {
 
     async readSeqs(conversationId: string, range: SeqRange): Promise<LogEvent[]> {
       if (conversationId.includes("\0")) return [];
-      const { afterSeq, beforeSeq, limit, fromEnd } = range;
-      const rows = await reads.run<LogEvent>(rangeStatement(range), [
-        conversationId,
-        afterSeq,
-        beforeSeq,
-        limit,
-      ]);
-      return fromEnd ? rows.reverse() : rows;
+      const { afterSeq, beforeSeq, limit, maxBytes = Number.MAX_SAFE_INTEGER, fromEnd } = range;
+      const values = [conversationId, afterSeq, beforeSeq, limit, maxBytes];
+      const rows = await reads.run<LogEvent & { before: unknown }>(rangeStatement(range), values);
+      const events = rows.map(({ before: _, ...event }) => event);
+      return fromEnd ? events.reverse() : events;
     },
 
     async seqAtTime(conversationId: string, timeMs: number): Promise<number> {
@@ -53,13 +50,20 @@ export function createLogReads(reads: Connections) {
   };
 }
 
+/** The sizes of bodies are known without reading them, so none is read in vain. */
 function rangeStatement({ fromEnd, messagesOnly }: SeqRange): Statement {
+  const order = fromEnd ? "DESC" : "ASC";
   return {
     name: `read_seqs${fromEnd ? "_from_end" : ""}${messagesOnly ? "_messages" : ""}`,
     text: `
-      ${selectEvents} WHERE e.conversation = (SELECT key FROM conversations WHERE conversation_id = $1)
-        AND e.seq > $2 AND e.seq < $3 ${messagesOnly ? `AND e.kind = ${EventKind.MESSAGE}` : ""}
-      ORDER BY e.seq ${fromEnd ? "DESC" : "ASC"} LIMIT $4
+      SELECT q.* FROM (
+        SELECT p.*, sum(octet_length(p.body)) OVER (ORDER BY p.seq ${order}) - octet_length(p.body) AS before FROM (
+          ${selectEvents} WHERE e.conversation = (SELECT key FROM conversations WHERE conversation_id = $1)
+            AND e.seq > $2 AND e.seq < $3 ${messagesOnly ? `AND e.kind = ${EventKind.MESSAGE}` : ""}
+          ORDER BY e.seq ${order} LIMIT $4
+        ) p
+      ) q
+      WHERE q.before <= $5 ORDER BY q.seq ${order}
     `,
   };
 }

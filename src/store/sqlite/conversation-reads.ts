@@ -83,12 +83,16 @@ export function createConversationReads(database: DatabaseSync) {
       beforePosition: number,
       unreadOnly: boolean,
       limit: number,
+      maxBytes = Number.MAX_SAFE_INTEGER,
     ): ConversationRecord[] {
       const records: ConversationRecord[] = [];
+      let bytes = 0;
       for (const row of selectMembers.iterate(userId, beforePosition)) {
-        if (records.length >= limit) break;
+        if (records.length >= limit || bytes > maxBytes) break;
         const record = toRecord(userId, row as unknown as MemberRow);
-        if (!unreadOnly || record.unreadCount > 0) records.push(record);
+        if (unreadOnly && record.unreadCount === 0) continue;
+        records.push(record);
+        bytes += record.lastMessage?.body.length ?? 0;
       }
       return records;
     },

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { GroupRecord, MemberRecord } from "../store.ts";
+import { takeWithin } from "../take-within.ts";
 import { groupColumns, memberColumns, toGroupRecord, toMemberRecord } from "./group-rows.ts";
 
 /** Makes the reads of groups and their members. */
@@ -39,8 +40,9 @@ export function createGroupReads(database: DatabaseSync) {
       return selectMembers.all(groupId, afterUserId, limit).map((row) => toMemberRecord(groupId, row));
     },
 
-    listGroups(userId: string, afterGroupId: string, limit: number): GroupRecord[] {
-      return selectGroups.all(userId, afterGroupId, limit).map(toGroupRecord);
+    listGroups(userId: string, afterGroupId: string, limit: number, maxBytes?: number): GroupRecord[] {
+      const rows = selectGroups.iterate(userId, afterGroupId, limit);
+      return takeWithin(rows, maxBytes, ({ attributes }) => String(attributes).length).map(toGroupRecord);
     },
 
     groupIds(userId: string): { groupIds: string[]; through: number } {

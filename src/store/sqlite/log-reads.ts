@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { EventKind, type LogEvent, type SeqRange } from "../store.ts";
+import { takeWithin } from "../take-within.ts";
 
 /** Selects whole events; goes on with conditions on `e` and `c`. */
 export const selectEvents = `
@@ -39,8 +40,15 @@ export function createLogReads(database: DatabaseSync) {
     readSeqs(conversationId: string, range: SeqRange): LogEvent[] {
       const { up, down } = range.messagesOnly ? ranges.messages : ranges.all;
       const statement = range.fromEnd ? down : up;
-      const rows = statement.all(conversationId, range.afterSeq, range.beforeSeq, range.limit);
-      return (range.fromEnd ? rows.reverse() : rows) as unknown as LogEvent[];
+      const { afterSeq, beforeSeq, limit, maxBytes, fromEnd } = range;
+      const rows = statement.iterate(
+        conversationId,
+        afterSeq,
+        beforeSeq,
+        limit,
+      ) as unknown as Iterable<LogEvent>;
+      const events = takeWithin(rows, maxBytes, ({ body }) => body.length);
+      return fromEnd ? events.reverse() : events;
     },
 
     seqAtTime(conversationId: string, timeMs: number): number {

@@ -25,7 +25,8 @@ export declare type ListConversationsRequest = Message<"parlance.chat.v1.ListCon
   unreadOnly: boolean;
 
   /**
-   * At most this many, 0 to 1,000; 0 means 50.
+   * At most this many, 0 to 1,000; 0 means 50. A page may hold fewer and
+   * still not be the last.
    *
    * @generated from field: int32 page_size = 2;
    */

@@ -503,7 +503,8 @@ export declare type ListMembersRequest = Message<"parlance.chat.v1.ListMembersRe
   groupId: string;
 
   /**
-   * At most this many, 0 to 1,000; 0 means 100.
+   * At most this many, 0 to 1,000; 0 means 100. A page may hold fewer and
+   * still not be the last.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -557,7 +558,8 @@ export declare const ListMembersResponseSchema: GenMessage<ListMembersResponse>;
  */
 export declare type ListMyGroupsRequest = Message<"parlance.chat.v1.ListMyGroupsRequest"> & {
   /**
-   * At most this many, 0 to 1,000; 0 means 100.
+   * At most this many, 0 to 1,000; 0 means 100. A page may hold fewer and
+   * still not be the last.
    *
    * @generated from field: int32 page_size = 1;
    */

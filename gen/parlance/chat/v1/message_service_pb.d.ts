@@ -206,7 +206,7 @@ export declare const MessageService: GenService<{
    * that the first page is the one nearest to the bound, itself in rising
    * order; with one bound of each kind the page starts at the lower one and
    * ends at the upper. `around_message_id` gives one page with the message in
-   * its middle.
+   * its middle, and fewer around it where they are large.
    *
    * Errors: CONVERSATION_NOT_FOUND, GROUP_NOT_FOUND, NOT_A_MEMBER,
    * MESSAGE_NOT_FOUND, INVALID_PAGE_TOKEN.
