@@ -18,6 +18,7 @@ import { assemble } from "./parlance.ts";
 import { createAdminService } from "./rpc/admin-service.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
 import { CallerAddresses } from "./rpc/caller-address.ts";
+import { ConnectionLimit } from "./rpc/connection-limit.ts";
 import { type DeferredServices, deferServices } from "./rpc/deferred-services.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
 import { watchStore } from "./store-watch.ts";
@@ -78,6 +79,9 @@ export async function startServer(
   const verifier = verifierOf(config);
   const handles = createCallHandles({ maxUnaryDeadlineMs: config.maxUnaryDeadlineMs });
   const addresses = new CallerAddresses(config);
+  const { maxConnectionsPerAddress } = config;
+  const maxConnections = maxConnectionsOf(config);
+  const connections = new ConnectionLimit({ maxConnections, maxConnectionsPerAddress }, addresses, log);
   const deferred = deferServices(log);
   const node = config.node ?? hostNodeName();
   const failure = Promise.withResolvers<ServerFailure>();
@@ -87,7 +91,7 @@ export async function startServer(
     const limits = {
       ...config,
       maxReceiveMessageLength: config.maxRequestBytes,
-      maxConnections: maxConnectionsOf(config),
+      maxConnections,
     };
     const grpcOptions = { tls, reflection: config.reflection, limits, log };
     const grpc = await startGrpcServer({
@@ -96,12 +100,13 @@ export async function startServer(
       port: config.port,
       services: deferred.servicesFor(handles),
       handles,
+      connections,
     });
     closers.addPort(grpc.close);
     const address = addressOf(config.host, grpc.port);
     let http: HttpEdge | undefined;
     if (config.http) {
-      http = await startHttpEdge(httpOptionsOf(config, tls, deferred, log));
+      http = await startHttpEdge({ ...httpOptionsOf(config, tls, deferred, log), connections });
       closers.addPort(http.close);
     }
 
@@ -263,6 +268,7 @@ function limitsOf(config: Config): ChatLimits {
     sessionTtlMs: config.sessionTtlSeconds * 1000,
     sessionMaxAgeMs: config.sessionMaxAgeMs,
     firstRequestTimeoutMs: config.firstRequestTimeoutMs,
+    maxStreamsPerUser: config.maxStreamsPerUser,
     ...pick(config, defaultUserRates),
     ...pick(config, defaultLoginRates),
   };
@@ -278,8 +284,8 @@ function pick<Named extends Partial<Config>>(
 }
 
 /** Each session may have a connection of its own, and some more are for single calls. */
-function maxConnectionsOf({ maxSessions }: Config): number {
-  return maxSessions + 1_000;
+function maxConnectionsOf({ maxConnections, maxSessions }: Config): number {
+  return maxConnections ?? maxSessions + 1_000;
 }
 
 function addressOf(host: string, port: number): string {
@@ -294,7 +300,7 @@ function httpOptionsOf(
   tls: HttpEdgeOptions["tls"],
   { servicesFor, logins }: DeferredServices,
   log: Logger,
-): HttpEdgeOptions {
+): Omit<HttpEdgeOptions, "connections"> {
   const { host, httpPort, reflection, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins, httpBasePath } =
     config;
   return {

@@ -414,6 +414,27 @@ export const settings = {
     3_000,
   ),
 
+  maxConnections: integer({
+    default: undefined,
+    min: 1,
+    max: 2_000_000,
+    description:
+      "The most connections at a time, of both ports together. Further ones are closed at once. By default 1,000 more than `maxSessions`.",
+  }),
+  maxConnectionsPerAddress: integer({
+    default: 2_000,
+    min: 0,
+    max: 2_000_000,
+    description:
+      "The most connections at a time from one address, of both ports together. Those of `trustedProxies` and `exemptAddresses` are not counted. 0 sets no limit.",
+  }),
+  maxStreamsPerUser: integer({
+    default: 100,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most streams a user may have open on this node, one for each device; told to clients in `Limits`. Further ones are refused with `QUOTA_EXCEEDED`. 0 sets no limit.",
+  }),
   maxSendsPerSecond: rate(
     "How many messages a user may send per second, to users and groups, over all their devices.",
     500,

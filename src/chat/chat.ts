@@ -168,7 +168,7 @@ export class Chat {
    * @param kill ends the call when its reader does not take the end of the session
    * @param signal aborts when the caller has gone: then its device's other session is left as it is
    * @throws ChatError CURSOR_OF_ANOTHER_EPOCH, CURSOR_IN_FUTURE, SERVER_DRAINING, TOO_MANY_SESSIONS,
-   *   TOO_MANY_NEW_SESSIONS
+   *   TOO_MANY_NEW_SESSIONS, QUOTA_EXCEEDED
    */
   async openSession(
     caller: Caller,
@@ -183,6 +183,8 @@ export class Chat {
     const device = await this.#store.openDevice(userId, deviceId, caller.platform, "");
     const left = named ?? this.#cursors.load(userId, deviceId, device.position);
     const start = left ?? (await this.#store.firstUnreadPosition(userId));
+    // Nothing waits from here until the session is added: so those that come at once are all counted.
+    this.#checkStreams(userId, deviceId);
 
     const session = new Session({
       caller: { ...caller, platform: caller.platform || device.platform },
@@ -334,6 +336,19 @@ export class Chat {
     if (waitMs === undefined) return;
     const description = `this server opens at most ${maxNewSessionsPerSecond} sessions a second`;
     throw tooMany(ErrorReason.TOO_MANY_NEW_SESSIONS, description, waitMs);
+  }
+
+  /** Counts the streams of a user's other devices: one of the same device gives way. @throws ChatError QUOTA_EXCEEDED */
+  #checkStreams(userId: string, deviceId: string): void {
+    const { maxStreamsPerUser } = this.limits;
+    const sessions = this.hub.sessionsOfUser(userId);
+    if (maxStreamsPerUser === 0 || sessions.size < maxStreamsPerUser) return;
+    const others = [...sessions].filter(({ caller, ending }) => caller.deviceId !== deviceId && !ending);
+    if (others.length < maxStreamsPerUser) return;
+    const description = `maxStreamsPerUser: at most ${maxStreamsPerUser} streams of a user at a time`;
+    throw new ChatError(ErrorReason.QUOTA_EXCEEDED, `${description}; close one first`, {
+      quota: { subject: `user:${userId}`, description },
+    });
   }
 
   #sessionsOf(userId: string, deviceId: string | undefined): Session[] {

@@ -29,6 +29,8 @@ export interface ChatLimits extends UserRates, LoginRates {
   sessionMaxAgeMs: number;
   /** How long a stream may stay without a first request, in milliseconds. */
   firstRequestTimeoutMs: number;
+  /** The most streams a user may have open on this node; 0 for no limit. */
+  maxStreamsPerUser: number;
 }
 
 /** The limits a chat has that is not told otherwise. */
@@ -45,6 +47,7 @@ export const defaultLimits: ChatLimits = {
   sessionTtlMs: 30 * 86_400_000,
   sessionMaxAgeMs: 3_000_000,
   firstRequestTimeoutMs: 10_000,
+  maxStreamsPerUser: 100,
   ...defaultUserRates,
   ...defaultLoginRates,
 };
@@ -58,6 +61,7 @@ export function limitsMessage(limits: ChatLimits) {
     pingInterval: durationFromMs(limits.pingIntervalMs),
     // Without a limit the field is not set.
     ...(limits.maxSendsPerSecond > 0 && { maxSendsPerSecond: limits.maxSendsPerSecond }),
+    ...(limits.maxStreamsPerUser > 0 && { maxStreamsPerUser: limits.maxStreamsPerUser }),
     ...(limits.maxReadsPerSecond > 0 && { maxReadsPerSecond: limits.maxReadsPerSecond }),
   });
 }

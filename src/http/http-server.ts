@@ -7,6 +7,7 @@ import type { Logger } from "../chat/logger.ts";
 import { failureFacts } from "../failure-facts.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { guardSession } from "../rpc/connection-guard.ts";
+import type { ConnectionLimit } from "../rpc/connection-limit.ts";
 import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
 import { closeWhenIdle } from "./idle-session.ts";
 import { speaksHttp2 } from "./preface.ts";
@@ -30,6 +31,8 @@ export interface HttpServerOptions {
   /** PEM. Without them the server speaks HTTP/1.1 and HTTP/2 in clear text. */
   tls?: { cert: Buffer; key: Buffer } | undefined;
   limits: HttpServerLimits;
+  /** Counts connections together with other ports. */
+  connections: ConnectionLimit;
   log: Logger;
   /** Answers requests of both versions; throws nothing. */
   listener: (request: HttpRequest, response: HttpResponse) => void;
@@ -95,6 +98,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     probe(socket);
     socket.once("close", () => sockets.delete(socket));
   });
+
+  options.connections.guard(server);
 
   const stopCutting = cutSilentPeers(sockets);
 

@@ -1,5 +1,6 @@
 import type { Metadata } from "nice-grpc";
 import { addressKey, type Networks, parseNetworks, plainAddress } from "../networks.ts";
+import { forwardedKeys } from "./client-headers.ts";
 
 /** Which addresses are taken for what. Each is a list of networks as `parseNetworks` reads it. */
 export interface AddressSettings {
@@ -8,6 +9,8 @@ export interface AddressSettings {
   /** Addresses that limits per address do not concern. */
   exemptAddresses?: string | undefined;
 }
+
+const [forwardedFor, forwarded] = forwardedKeys;
 
 /** Loopback: where all come from who come through a proxy on this machine that nobody has named. */
 export const defaultExemptAddresses = "127.0.0.0/8,::1";
@@ -54,10 +57,10 @@ export class CallerAddresses {
    */
   #behind(proxy: string, metadata: Metadata): string {
     const found = [
-      this.#last(proxy, metadata.getAll("x-forwarded-for"), (hop) => hop),
+      this.#last(proxy, metadata.getAll(forwardedFor), (hop) => hop),
       this.#last(
         proxy,
-        metadata.getAll("forwarded"),
+        metadata.getAll(forwarded),
         (hop) => /(?:^|;)\s*for=("[^"]*"|[^;"\s]*)/i.exec(hop)?.[1] ?? "",
       ),
     ].filter((address) => address !== undefined);

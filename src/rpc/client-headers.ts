@@ -8,9 +8,9 @@ export const deviceKey = "parlance-device";
 /** The metadata of clients that the server reads. Whatever else they send is never looked at. */
 const ownKeys = ["authorization", deviceKey];
 
-/** What proxies say of their clients. Who sends nonsense in it is refused nothing: it is not believed. */
-const proxyKeys = ["x-forwarded-for", "forwarded"];
-const readKeys = [...ownKeys, ...proxyKeys];
+/** The headers in which proxies tell where a caller is. A client's own are not believed, so nothing in them is refused. */
+export const forwardedKeys = ["x-forwarded-for", "forwarded"] as const;
+const metadataKeys: readonly string[] = [...ownKeys, ...forwardedKeys];
 
 /** The headers that the protocols of the HTTP port read: Connect, gRPC-Web and gRPC. */
 const protocolKeys = [
@@ -49,7 +49,7 @@ export function wrongHeaders(rawHeaders: readonly string[]): ChatError | undefin
 /** Returns the metadata that the server reads, repeats joined by commas, without the values that `wrongMetadata` refuses. */
 export function metadataOf(rawHeaders: readonly string[]): Metadata {
   const metadata = Metadata();
-  for (const [key, value] of readOf(rawHeaders, readKeys))
+  for (const [key, value] of readOf(rawHeaders, metadataKeys))
     if (printableAscii.test(value)) metadata.append(key, value);
   return metadata;
 }

@@ -4,6 +4,7 @@ import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
 import type { Logger } from "../chat/logger.ts";
 import type { CallHandles } from "./call-handles.ts";
 import { guardConnections } from "./connection-guard.ts";
+import type { ConnectionLimit } from "./connection-limit.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
 import { createHealth } from "./health.ts";
 import { preparingServers } from "./http2-servers.ts";
@@ -21,6 +22,8 @@ export interface GrpcServerOptions {
   reflection: boolean;
   services: readonly MountableService[];
   handles: CallHandles;
+  /** Counts connections together with other ports. */
+  connections?: ConnectionLimit;
   limits: GrpcServerSettings & KeepaliveLimits;
   log: Logger;
 }
@@ -59,7 +62,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const address = `${host.includes(":") ? `[${host}]` : host}:${options.port}`;
   const keepalive = startKeepalive(limits);
   const port = await preparingServers(
-    (http2Server) => guardConnections(http2Server, limits.maxConnections ?? 50_000, keepalive, options.log),
+    (http2Server) => {
+      guardConnections(http2Server, limits.maxConnections ?? 50_000, keepalive, options.log);
+      options.connections?.guard(http2Server);
+    },
     () => server.listen(address, credentials),
   ).catch((error: unknown) => {
     keepalive.stop();

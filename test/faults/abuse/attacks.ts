@@ -1,4 +1,5 @@
 import type { Attack } from "./attack.ts";
+import { crowdAttacks } from "./attacks/crowds.ts";
 import { floodAttacks } from "./attacks/floods.ts";
 
 /**
@@ -7,4 +8,4 @@ import { floodAttacks } from "./attacks/floods.ts";
  * and goes on until the signal aborts. What others see meanwhile, and the server's memory, are measured for it
  * (`abuse-fault.ts`); it tells itself only what it did, and what it should have been refused.
  */
-export const attacks: readonly Attack[] = [...floodAttacks];
+export const attacks: readonly Attack[] = [...floodAttacks, ...crowdAttacks];
