@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { guardSession } from "../rpc/connection-guard.ts";
 import type { ConnectionLimit } from "../rpc/connection-limit.ts";
 import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
+import { guardStreams } from "../rpc/stream-guard.ts";
 import { closeWhenIdle } from "./idle-session.ts";
 import { speaksHttp2 } from "./preface.ts";
 import { cutSilentPeers } from "./tcp-table.ts";
@@ -77,6 +78,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     },
     options.listener as never,
   );
+  guardStreams(http2);
   const sessions = new Set<ServerHttp2Session>();
   http2.on("session", (session) => {
     sessions.add(session);

@@ -16,6 +16,7 @@ import { closeAnsweredStreams } from "./early-answers.ts";
 import { statusDetailsKey } from "./error-details.ts";
 import { toStatus } from "./errors.ts";
 import { type Keepalive, probe } from "./keepalive.ts";
+import { guardStreams } from "./stream-guard.ts";
 import { tableStreams } from "./stream-table.ts";
 
 type StreamListener = (
@@ -66,6 +67,7 @@ export function guardConnections(
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
   }) satisfies StreamListener);
+  guardStreams(server);
 }
 
 /** Does to a connection of HTTP/2 what Node leaves undone. Within the event that brings it. */
