@@ -1,4 +1,5 @@
 import type { Store } from "../store/store.ts";
+import { tellBehind } from "./behind.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
 import type { LogFramer } from "./log-frame.ts";
 import type { Session } from "./session.ts";
@@ -26,11 +27,18 @@ export type CatchUp = (session: Session) => Promise<void>;
  * meanwhile are noted by the session; when the page is the last, those above it
  * follow and the session is live. So nothing falls between the log and what
  * comes live, and nothing comes twice.
+ *
+ * A session for which too much waits is first told where it is behind, a page
+ * of conversations at a time as well.
  */
 export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
   const turns = new Turns(maxReads);
   const read = async (session: Session) => {
     if (session.ending) return;
+    if (session.untold !== undefined) {
+      await tellBehind(store, session, session.untold);
+      return;
+    }
     session.beginRead();
     const page = await store.readMissed(session.caller.userId, session.through, pageEvents, pageBytes);
     for (const event of page.events) session.pushRead(event.kind, frame(event), event.position);

@@ -8,6 +8,7 @@ import { ChatError, ErrorReason } from "../errors.ts";
 import { failPoint } from "../fail-points.ts";
 import type { LogoutRecord, Store } from "../store/store.ts";
 import { Admission } from "./admission.ts";
+import { tellBehind } from "./behind.ts";
 import type { Caller } from "./caller.ts";
 import { createCatchUp } from "./catch-up.ts";
 import { Conversations } from "./conversations.ts";
@@ -210,7 +211,8 @@ export class Chat {
       const limit = open?.replayLimit ?? this.limits.replayLimit;
       const missed = await this.#store.countMissed(userId, start, limit);
       const isBehind = missed.count > limit;
-      session.startAfter(isBehind ? missed.through : start);
+      if (isBehind) session.startAfter(missed.through, { afterPosition: start, from: 0 });
+      else session.startAfter(start);
       const { epoch } = this.#store;
       session.reply(
         encodeEvent(
@@ -226,12 +228,7 @@ export class Chat {
           requestId,
         ),
       );
-      if (isBehind) {
-        const lastSeqs = Object.fromEntries([...missed.lastSeqs].map(([id, seq]) => [id, BigInt(seq)]));
-        session.reply(
-          encodeEvent({ case: "behind", value: { lastSeqs, cursor: cursorAt(epoch, missed.through) } }),
-        );
-      }
+      if (session.untold !== undefined) await tellBehind(this.#store, session, session.untold);
     } catch (error) {
       this.closeSession(session);
       throw error;

@@ -27,6 +27,14 @@ export interface SessionOptions {
   onTaken: ((position: number) => void) | undefined;
 }
 
+/** Conversations with events that are not replayed, and of which the reader is still to be told. */
+export interface Untold {
+  /** Where the replay would have started. */
+  afterPosition: number;
+  /** The page to go on with; see `Store.listMissed`. */
+  from: number;
+}
+
 /** How long a reader may leave the end of its session untaken before its call is ended by force. */
 export const stuckAfterMs = 2_000;
 const nobody: ReadonlySet<string> = new Set();
@@ -49,6 +57,8 @@ export class Session {
   readonly openTimeMs = performance.now();
   /** After how long it is asked to reconnect. */
   readonly maxAgeMs: number;
+  /** What its reader was not told yet of what is not replayed. Nothing is read from the log before. */
+  untold: Untold | undefined;
   /** Users whose presence it watches. */
   watched: ReadonlySet<string> = nobody;
 
@@ -113,9 +123,14 @@ export class Session {
     return this.#endingSinceMs !== undefined;
   }
 
-  /** Sets where the session starts to read the log. Before anything is delivered. */
-  startAfter(position: number): void {
+  /**
+   * Sets where the session starts to read the log. Before anything is delivered.
+   *
+   * @param untold what its reader is told of first, in place of having it replayed
+   */
+  startAfter(position: number, untold?: Untold): void {
     this.#through = position;
+    this.untold = untold;
   }
 
   /** Begins to note live events, because the log is about to be read. */

@@ -163,10 +163,25 @@ export interface CatchUpPage {
 export interface Missed {
   /** The number of events, counted up to the limit asked plus one. */
   count: number;
-  /** The conversations concerned and the seq of the last event the user may read of each. */
-  lastSeqs: Map<string, number>;
   /** Everything up to this position is counted. */
   through: number;
+}
+
+/** A conversation of which a device has missed something. */
+export interface MissedConversation {
+  conversationId: string;
+  /** The first and the last event above the device's position that the user was a member for. */
+  firstSeq: number;
+  lastSeq: number;
+  /** The event that ended the user's last stay; undefined while they are in the conversation. */
+  ended: LogEvent | undefined;
+}
+
+/** Some of the conversations of which a device has missed something. */
+export interface MissedPage {
+  conversations: MissedConversation[];
+  /** Where the next page begins; undefined after the last. */
+  next: number | undefined;
 }
 
 /** A device of a user. */
@@ -273,6 +288,21 @@ export interface Store {
   readMissed(userId: string, afterPosition: number, limit: number, maxBytes: number): Promise<CatchUpPage>;
   /** Counts a user's events above a position, up to `limit` plus one. */
   countMissed(userId: string, afterPosition: number, limit: number): Promise<Missed>;
+  /**
+   * Lists the conversations in which a user has events above a position, in an
+   * order that stays the same: at most `limit` of them, and no further one once
+   * the bodies of `ended` exceed `maxBytes`. What happens between two pages may
+   * show in the later one.
+   *
+   * @param from 0, or `next` of the page before
+   */
+  listMissed(
+    userId: string,
+    afterPosition: number,
+    from: number,
+    limit: number,
+    maxBytes: number,
+  ): Promise<MissedPage>;
   /**
    * Returns the position before the first message of others that the user has
    * not read and that came since they joined, or the last position when there

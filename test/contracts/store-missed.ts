@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type LogEvent, Role, type Store } from "../../src/store/store.ts";
+import {
+  type LogEvent,
+  type MissedConversation,
+  type MissedPage,
+  Role,
+  type Store,
+} from "../../src/store/store.ts";
 import { seed } from "../support/seed.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { type Action, actions, MembershipModel } from "./store-model.ts";
@@ -57,7 +63,27 @@ export function missedTests(tested: () => StoreUnderTest): void {
     const page = await store.readMissed(m, position - 1, 100, 1e6);
     expect(page.events.map((event) => event.seq)).toEqual([5, 6]);
     expect(page.events[1]).toEqual(events[0]);
-    expect((await store.countMissed(m, position - 1, 100)).lastSeqs).toEqual(new Map([[`g:${groupId}`, 6]]));
+    expect(await store.listMissed(m, position - 1, 0, 100, 1e6)).toEqual({
+      conversations: [{ conversationId: `g:${groupId}`, firstSeq: 5, lastSeq: 6, ended: events[0] }],
+      next: undefined,
+    });
+  });
+
+  test("a page of what was missed ends when the events in it exceed maxBytes, and the next one goes on", async () => {
+    const { store } = tested();
+    const after = await store.lastPosition();
+    const staffed = [await createStaffedGroup(store), await createStaffedGroup(store)];
+    const userId = unique("leaver");
+    for (const { groupId, o } of staffed) {
+      await store.addMembers(groupId, o, [userId], Role.MEMBER);
+      await store.leaveGroup(groupId, userId);
+    }
+    const first = await store.listMissed(userId, after, 0, 100, 0);
+    const second = await store.listMissed(userId, after, first.next ?? 0, 100, 0);
+    expect([...first.conversations, ...second.conversations].map((each) => each.conversationId)).toEqual(
+      staffed.map(({ groupId }) => `g:${groupId}`),
+    );
+    expect([first.conversations.length, second.next]).toEqual([1, undefined]);
   });
 
   test("the first unread position is before the first message of others above what was read", async () => {
@@ -140,9 +166,35 @@ async function comparePages(
       number: position - base,
     }));
     expect(got).toEqual(expected);
-    const { count, lastSeqs, through } = await store.countMissed(userId, after, limit);
+    const { count, through } = await store.countMissed(userId, after, limit);
     expect(count).toBe(Math.min(expected.length, limit + 1));
-    expect(lastSeqs).toEqual(new Map(expected.map(({ conversationId, seq }) => [conversationId, seq])));
     expect(through).toBe(base + model.log.length);
+    await compareConversations(store, userId, after, limit, expected);
+  }
+}
+
+/** Lists where a user missed something, with pages of a size, and compares it with the events they missed. */
+async function compareConversations(
+  store: Store,
+  userId: string,
+  after: number,
+  limit: number,
+  expected: readonly { conversationId: string; seq: number }[],
+): Promise<void> {
+  const listed: MissedConversation[] = [];
+  for (let from: number | undefined = 0; from !== undefined; ) {
+    const page: MissedPage = await store.listMissed(userId, after, from, limit, 1e6);
+    expect(page.conversations.length).toBeLessThanOrEqual(limit);
+    listed.push(...page.conversations);
+    from = page.next;
+  }
+  const seqs = Map.groupBy(expected, ({ conversationId }) => conversationId);
+  expect(new Set(listed.map(({ conversationId }) => conversationId))).toEqual(new Set(seqs.keys()));
+  expect(listed).toHaveLength(seqs.size);
+  for (const { conversationId, firstSeq, lastSeq, ended } of listed) {
+    const missed = seqs.get(conversationId) ?? [];
+    expect([firstSeq, lastSeq]).toEqual([missed[0]?.seq, missed.at(-1)?.seq]);
+    const isMember = (await store.access(userId, conversationId)) !== undefined;
+    expect(ended?.seq).toBe(isMember ? undefined : lastSeq);
   }
 }

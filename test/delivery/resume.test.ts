@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { EventKind } from "../../gen/parlance/chat/v1/event_pb.js";
+import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { connect, layCable, listAll, positionsOf, sendAll } from "../support/connect.ts";
 import { eventually } from "../support/eventually.ts";
 import { seed } from "../support/seed.ts";
@@ -149,7 +150,12 @@ test("a device that missed more than replay_limit is told where it is behind, an
   await stream.open({ replayLimit: 100 });
   const behind = await stream.next("behind");
   // The conversation with Carol has nothing new.
-  expect(behind.lastSeqs).toEqual({ "d:b-alice:b-bob": 150n, "g:b-group": result?.seq });
+  expect(behind).toMatchObject({
+    lastSeqs: { "d:b-alice:b-bob": 150n, "g:b-group": result?.seq },
+    firstSeqs: { "d:b-alice:b-bob": 1n, "g:b-group": (result?.seq ?? 0n) - 1n },
+    more: false,
+  });
+  expect(Object.keys(behind.lastSeqs)).toHaveLength(2);
   await stream.next("caughtUp");
   expect(stream.all("message")).toEqual([]);
   await say(alice, "b-bob", 2, 151);
@@ -169,6 +175,68 @@ test("a device that missed more than replay_limit is told where it is behind, an
   expect(next.all("behind")).toEqual([]);
   expect(next.texts()).toEqual(["151", "152"]);
   next.cancel();
+});
+
+test("where a device is behind is told in parts, of which only the last moves its cursor", async () => {
+  const reader = await server.login("parts-reader");
+  await placeDevice(reader);
+  const others = Array.from({ length: 501 }, (_, i) => `parts-${i}`);
+  const chat = (userId: string) => server.login(userId).then((each) => each.chat);
+  for (let i = 0; i < others.length; i += 50) {
+    await Promise.all(
+      others.slice(i, i + 50).map(async (userId) => {
+        await (await chat(userId)).sendDirect({ recipientId: "parts-reader", content: text("hello") });
+      }),
+    );
+  }
+
+  const stream = reader.stream();
+  const { cursor } = await stream.open({ replayLimit: 10 });
+  await stream.next("caughtUp");
+  const [first, last] = stream.all("behind");
+  expect(stream.all("behind")).toHaveLength(2);
+  expect([first?.more, last?.more]).toEqual([true, false]);
+  expect(first?.cursor).toEqual(cursor);
+  expect(Object.keys(first?.lastSeqs ?? {})).toHaveLength(500);
+  const told = stream.all("behind").flatMap(({ lastSeqs }) => Object.keys(lastSeqs));
+  expect(told.sort()).toEqual(others.map((id) => `d:${id}:parts-reader`).sort());
+
+  // Whoever acknowledges the first only is told all of it again.
+  stream.send({ case: "ack", value: { cursor: first?.cursor } as never }, "first");
+  await stream.next("done");
+  stream.cancel();
+  await stream.ended;
+  const again = reader.stream();
+  expect((await again.open({ replayLimit: 10 })).cursor).toEqual(cursor);
+  await again.next("caughtUp");
+  expect(again.all("behind")).toEqual(stream.all("behind"));
+  again.cancel();
+}, 60_000);
+
+test("a device that was removed from groups while it is behind is told how that came about", async () => {
+  const [owner, member] = await Promise.all([server.login("gone-owner"), server.login("gone-member")]);
+  const ids = ["gone-removed", "gone-disbanded", "gone-back"];
+  for (const groupId of ids) await owner.groups.createGroup({ groupId, memberIds: ["gone-member"] });
+  await placeDevice(member);
+  for (const groupId of ids)
+    for (let i = 0; i < 10; i++) await owner.chat.sendGroup({ groupId, content: text(`${i}`) });
+  await owner.groups.removeMembers({ groupId: "gone-removed", userIds: ["gone-member"] });
+  await owner.groups.removeMembers({ groupId: "gone-back", userIds: ["gone-member"] });
+  await owner.groups.addMembers({ groupId: "gone-back", userIds: ["gone-member"] });
+  await owner.groups.disbandGroup({ groupId: "gone-disbanded" });
+  await owner.chat.sendGroup({ groupId: "gone-removed", content: text("not for the member") });
+
+  const stream = member.stream();
+  await stream.open({ replayLimit: 5 });
+  const behind = await stream.next("behind");
+  expect(behind.left).toMatchObject([
+    { groupId: "gone-removed", change: MembershipChange.REMOVED, members: [{ userId: "gone-member" }] },
+  ]);
+  expect(behind.left[0]?.seq).toBe(behind.lastSeqs["g:gone-removed"]);
+  expect(behind.disbanded).toMatchObject([{ groupId: "gone-disbanded", disbandTime: {} }]);
+  expect(behind.firstSeqs).toEqual({ "g:gone-removed": 3n, "g:gone-disbanded": 3n, "g:gone-back": 3n });
+  await stream.next("caughtUp");
+  stream.cancel();
 });
 
 test("exactly replay_limit missed events are replayed, and one more is too many", async () => {

@@ -1,4 +1,4 @@
-import type { CatchUpPage, LogEvent, Missed } from "../store.ts";
+import type { CatchUpPage, LogEvent, Missed, MissedPage } from "../store.ts";
 import { bigintArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 import { selectEvents } from "./log-reads.ts";
@@ -45,12 +45,57 @@ const eventsStatement: Statement = {
 const countStatement: Statement = {
   name: "count_missed",
   text: `
-    SELECT h.last_position AS "lastPosition", c.conversation_id AS "conversationId",
-      s.from_seq AS "fromSeq", s.to_seq AS "toSeq"
+    SELECT h.last_position AS "lastPosition",
+      (SELECT coalesce(sum(s.to_seq - s.from_seq + 1), 0)::bigint FROM stays_above_1($1, $2) s) AS count
     FROM log_head h
-    LEFT JOIN (stays_above_1($1, $2) s JOIN conversations c ON c.key = s.conversation) ON true
   `,
 };
+
+/** Of several stays in one conversation the first begins lowest and ends lowest. */
+const missedStatement: Statement = {
+  name: "list_missed",
+  text: `
+    SELECT r.conversation AS key, c.conversation_id AS "conversationId",
+      first_above_1(r.conversation, r.from_seq, r.first_to_seq, $2) AS "firstSeq", r.to_seq AS "lastSeq",
+      NOT r.is_member AS "hasEnded", coalesce(octet_length(e.body), 0) AS "endedBytes"
+    FROM (
+      SELECT conversation, min(from_seq) AS from_seq, min(first_to_seq) AS first_to_seq, max(to_seq) AS to_seq,
+        bool_or(is_member) AS is_member
+      FROM (
+        (SELECT p.conversation, min(p.from_seq) AS from_seq, min(p.to_seq) AS first_to_seq,
+            max(p.to_seq) AS to_seq, false AS is_member
+          FROM past_stays p WHERE p.user_id = $1 AND p.to_position > $2 AND p.conversation > $3
+          GROUP BY p.conversation ORDER BY p.conversation LIMIT $4)
+        UNION ALL
+        (SELECT m.conversation, m.join_seq, c.last_seq, c.last_seq, true
+          FROM members m JOIN conversations c ON c.key = m.conversation
+          WHERE m.user_id = $1 AND m.conversation > $3 AND c.last_position > $2
+          ORDER BY m.conversation LIMIT $4)
+      ) stays
+      GROUP BY conversation ORDER BY conversation LIMIT $4
+    ) r
+    JOIN conversations c ON c.key = r.conversation
+    LEFT JOIN events e ON NOT r.is_member AND e.conversation = r.conversation AND e.seq = r.to_seq
+    ORDER BY r.conversation
+  `,
+};
+
+const endedStatement: Statement = {
+  name: "read_ended",
+  text: `
+    ${selectEvents}
+    JOIN unnest($1::bigint[], $2::bigint[]) AS w (conversation, seq) ON w.conversation = e.conversation AND w.seq = e.seq
+  `,
+};
+
+interface MissedRow {
+  key: number;
+  conversationId: string;
+  firstSeq: number;
+  lastSeq: number;
+  hasEnded: boolean;
+  endedBytes: number;
+}
 
 interface StretchRow {
   lastPosition: number;
@@ -103,17 +148,50 @@ export function createMissedReads(reads: Connections) {
     },
 
     async countMissed(userId: string, afterPosition: number, limit: number): Promise<Missed> {
-      type Row = Omit<StretchRow, "conversation"> & { conversationId: string | null };
-      const rows = await reads.run<Row>(countStatement, [userId, afterPosition]);
-      const lastSeqs = new Map<string, number>();
-      let count = 0;
-      for (const { conversationId, fromSeq, toSeq } of rows) {
-        if (conversationId === null) continue;
-        lastSeqs.set(conversationId, Math.max(lastSeqs.get(conversationId) ?? 0, toSeq));
-        count += toSeq - fromSeq + 1;
+      const [row] = await reads.run<{ lastPosition: number; count: number }>(countStatement, [
+        userId,
+        afterPosition,
+      ]);
+      return {
+        count: Math.min(row?.count ?? 0, limit + 1),
+        through: Math.max(afterPosition, row?.lastPosition ?? 0),
+      };
+    },
+
+    async listMissed(
+      userId: string,
+      afterPosition: number,
+      from: number,
+      limit: number,
+      maxBytes: number,
+    ): Promise<MissedPage> {
+      // One more tells whether there is more.
+      const rows = await reads.run<MissedRow>(missedStatement, [userId, afterPosition, from, limit + 1]);
+      const page: MissedRow[] = [];
+      let bytes = 0;
+      for (const row of rows) {
+        if (page.length === limit || bytes > maxBytes) break;
+        page.push(row);
+        bytes += row.endedBytes;
       }
-      const through = Math.max(afterPosition, rows[0]?.lastPosition ?? 0);
-      return { count: Math.min(count, limit + 1), lastSeqs, through };
+      const ended = page.filter(({ hasEnded }) => hasEnded);
+      const events =
+        ended.length === 0
+          ? []
+          : await reads.run<LogEvent>(endedStatement, [
+              bigintArray(ended.map(({ key }) => key)),
+              bigintArray(ended.map(({ lastSeq }) => lastSeq)),
+            ]);
+      const eventOf = new Map(events.map((event) => [event.conversationId, event]));
+      return {
+        conversations: page.map(({ conversationId, firstSeq, lastSeq }) => ({
+          conversationId,
+          firstSeq,
+          lastSeq,
+          ended: eventOf.get(conversationId),
+        })),
+        next: page.length < rows.length ? page.at(-1)?.key : undefined,
+      };
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { CatchUpPage, LogEvent, Missed } from "../store.ts";
+import type { CatchUpPage, LogEvent, Missed, MissedConversation, MissedPage } from "../store.ts";
 import { selectEvents } from "./log-reads.ts";
 import { Merge } from "./merge.ts";
 import { Stays } from "./stays.ts";
@@ -9,6 +9,7 @@ export function createMissedReads(database: DatabaseSync) {
   const stays = new Stays(database);
   const selectPositions = Merge.prepare(database);
   const selectEvent = database.prepare(`${selectEvents} WHERE e.position = ?`);
+  const selectAt = database.prepare(`${selectEvents} WHERE e.conversation = ? AND e.seq = ?`);
   const selectLast = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
   const selectConversationId = database.prepare(
     "SELECT conversation_id AS id FROM conversations WHERE key = ?",
@@ -37,14 +38,31 @@ export function createMissedReads(database: DatabaseSync) {
     },
 
     countMissed(userId: string, afterPosition: number, limit: number): Missed {
-      const lastSeqs = new Map<string, number>();
       let count = 0;
-      for (const { conversation, fromSeq, toSeq } of stays.above(userId, afterPosition)) {
-        const id = String(selectConversationId.get(conversation)?.id);
-        lastSeqs.set(id, Math.max(lastSeqs.get(id) ?? 0, toSeq));
-        count += toSeq - fromSeq + 1;
+      for (const { fromSeq, toSeq } of stays.above(userId, afterPosition)) count += toSeq - fromSeq + 1;
+      return { count: Math.min(count, limit + 1), through: lastOr(afterPosition) };
+    },
+
+    listMissed(
+      userId: string,
+      afterPosition: number,
+      from: number,
+      limit: number,
+      maxBytes: number,
+    ): MissedPage {
+      // One more tells whether there is more.
+      const runs = stays.missedRuns(userId, afterPosition, from, limit + 1);
+      const conversations: MissedConversation[] = [];
+      let bytes = 0;
+      for (const { conversation, fromSeq, toSeq, isMember } of runs) {
+        if (conversations.length === limit || bytes > maxBytes)
+          return { conversations, next: runs[conversations.length - 1]?.conversation };
+        const ended = isMember ? undefined : (selectAt.get(conversation, toSeq) as unknown as LogEvent);
+        bytes += ended?.body.length ?? 0;
+        const conversationId = String(selectConversationId.get(conversation)?.id);
+        conversations.push({ conversationId, firstSeq: fromSeq, lastSeq: toSeq, ended });
       }
-      return { count: Math.min(count, limit + 1), lastSeqs, through: lastOr(afterPosition) };
+      return { conversations, next: undefined };
     },
   };
 }

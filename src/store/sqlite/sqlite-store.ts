@@ -127,6 +127,7 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     lastPosition: (...args) => reader.call("lastPosition", args),
     readMissed: (...args) => reader.call("readMissed", args),
     countMissed: (...args) => reader.call("countMissed", args),
+    listMissed: (...args) => reader.call("listMissed", args),
     firstUnreadPosition: (...args) => reader.call("firstUnreadPosition", args),
     access: (...args) => reader.call("access", args),
     listConversations: (...args) => reader.call("listConversations", args),

@@ -8,9 +8,17 @@ export interface Stretch {
   toSeq: number;
 }
 
+/** What a user missed of one conversation. */
+export interface MissedRun extends Stretch {
+  /** Whether the user is in the conversation now. */
+  isMember: boolean;
+}
+
 /** Finds which stretches of the log are a user's. */
 export class Stays {
   readonly #select: StatementSync;
+  readonly #selectPast: StatementSync;
+  readonly #selectPresent: StatementSync;
   readonly #selectPosition: StatementSync;
 
   constructor(database: DatabaseSync) {
@@ -25,6 +33,20 @@ export class Stays {
       WHERE user_id = :userId AND :after <
         (SELECT position FROM events e WHERE e.conversation = m.conversation ORDER BY seq DESC LIMIT 1)
     `);
+    // Of several stays in one conversation the first begins lowest and ends lowest.
+    this.#selectPast = database.prepare(`
+      SELECT conversation, min(from_seq) AS fromSeq, min(to_seq) AS firstToSeq, max(to_seq) AS toSeq
+      FROM past_stays WHERE user_id = ? AND to_position > ? AND conversation > ?
+      GROUP BY conversation ORDER BY conversation LIMIT ?
+    `);
+    this.#selectPresent = database.prepare(`
+      SELECT conversation, join_seq AS fromSeq,
+        (SELECT seq FROM events e WHERE e.conversation = m.conversation ORDER BY seq DESC LIMIT 1) AS toSeq
+      FROM members m
+      WHERE user_id = :userId AND conversation > :from AND :after <
+        (SELECT position FROM events e WHERE e.conversation = m.conversation ORDER BY seq DESC LIMIT 1)
+      ORDER BY conversation LIMIT :limit
+    `);
     this.#selectPosition = database.prepare("SELECT position FROM events WHERE conversation = ? AND seq = ?");
   }
 
@@ -32,6 +54,24 @@ export class Stays {
   above(userId: string, afterPosition: number): Stretch[] {
     const stays = this.#select.all({ userId, after: afterPosition }) as unknown as Stretch[];
     return stays.map((stay) => ({ ...stay, fromSeq: this.#firstAbove(stay, afterPosition) }));
+  }
+
+  /** Returns what a user missed above a position, one run for each conversation with a key above `from`, by key. */
+  missedRuns(userId: string, afterPosition: number, from: number, limit: number): MissedRun[] {
+    const runs = new Map<number, MissedRun>();
+    const past = this.#selectPast.all(userId, afterPosition, from, limit) as unknown as (Stretch & {
+      firstToSeq: number;
+    })[];
+    for (const { firstToSeq, ...stay } of past) {
+      const fromSeq = this.#firstAbove({ ...stay, toSeq: firstToSeq }, afterPosition);
+      runs.set(stay.conversation, { ...stay, fromSeq, isMember: false });
+    }
+    const present = this.#selectPresent.all({ userId, from, after: afterPosition, limit });
+    for (const stay of present as unknown as Stretch[]) {
+      const fromSeq = runs.get(stay.conversation)?.fromSeq ?? this.#firstAbove(stay, afterPosition);
+      runs.set(stay.conversation, { ...stay, fromSeq, isMember: true });
+    }
+    return [...runs.values()].sort((a, b) => a.conversation - b.conversation).slice(0, limit);
   }
 
   /**

@@ -6,8 +6,10 @@ export interface Opening {
   /** The position it starts after. */
   position: number;
   resumed: boolean;
-  /** When too much was waiting: the last seq of each conversation, and from where live events follow. */
-  behind: { lastSeqs: Record<string, number>; position: number } | undefined;
+  /** When too much was waiting: the first and last seq of each conversation, and from where live events follow. */
+  behind:
+    | { firstSeqs: Record<string, number>; lastSeqs: Record<string, number>; position: number }
+    | undefined;
 }
 
 /** How a stream is opened. */
@@ -68,8 +70,16 @@ export class DeviceModel {
     const missed = model.eventsFor(this.userId, start);
     const isBehind = missed.length > options.replayLimit;
     const lastSeqs = Object.fromEntries(missed.map(({ conversationId, seq }) => [conversationId, seq]));
+    const firstSeqs = Object.fromEntries(
+      missed.toReversed().map(({ conversationId, seq }) => [conversationId, seq]),
+    );
     const { behind } = opening;
-    expectSame("I7", `what ${this.name} is behind in`, behind?.lastSeqs, isBehind ? lastSeqs : undefined);
+    expectSame(
+      "I7",
+      `what ${this.name} is behind in`,
+      behind && { firstSeqs: behind.firstSeqs, lastSeqs: behind.lastSeqs },
+      isBehind ? { firstSeqs, lastSeqs } : undefined,
+    );
     if (behind !== undefined && model.log.some((event) => (event.position ?? 0) > behind.position))
       throw new Mismatch("I7", `${this.name} is behind up to ${behind.position}, which is not the end`);
     this.starts.push(isBehind ? model.log.length : start);

@@ -157,10 +157,12 @@ export class Reader {
     if (seen !== undefined) this.events.push(seen);
     const { case: kind, value } = event.event;
     if (kind === "behind") {
-      const lastSeqs = Object.fromEntries(
-        Object.entries(value.lastSeqs).map(([id, seq]) => [id, Number(seq)]),
-      );
-      this.#behind = { lastSeqs, position: Number(value.cursor?.position) };
+      const { cursor, lastSeqs, firstSeqs } = value;
+      this.#behind = {
+        lastSeqs: { ...this.#behind?.lastSeqs, ...numbers(lastSeqs) },
+        firstSeqs: { ...this.#behind?.firstSeqs, ...numbers(firstSeqs) },
+        position: Number(cursor?.position),
+      };
     }
     if (kind === "closed") this.closed = CloseReason[value.reason];
     const reply = this.#replies.get(event.requestId);
@@ -180,6 +182,10 @@ export class Reader {
         });
     }
   }
+}
+
+function numbers(seqs: Record<string, bigint>): Record<string, number> {
+  return Object.fromEntries(Object.entries(seqs).map(([id, seq]) => [id, Number(seq)]));
 }
 
 /** The reason of a refusal; undefined when the reply is none. */

@@ -305,18 +305,53 @@ export declare const CaughtUpSchema: GenMessage<CaughtUp>;
  */
 export declare type Behind = Message<"parlance.chat.v1.Behind"> & {
   /**
-   * Every conversation in which events wait, with the seq of its last event.
+   * Conversations in which events wait, with the seq of the last one that is
+   * the user's. Those the user is no longer in are among them. At most 500;
+   * `more` tells whether there are others.
    *
    * @generated from field: map<string, int64> last_seqs = 1;
    */
   lastSeqs: { [key: string]: bigint };
 
   /**
-   * Acknowledge it when all is read.
+   * Acknowledge it when all is read. While there is `more` it is where the
+   * replay would have started, and acknowledging it changes nothing.
    *
    * @generated from field: parlance.chat.v1.Cursor cursor = 2;
    */
   cursor?: Cursor | undefined;
+
+  /**
+   * For each conversation in `last_seqs`, the seq of the first event that
+   * waits: read with `after_seq` one below it.
+   *
+   * @generated from field: map<string, int64> first_seqs = 3;
+   */
+  firstSeqs: { [key: string]: bigint };
+
+  /**
+   * Whether another `behind` with further conversations follows on this
+   * stream, before any log event.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
+
+  /**
+   * The events that ended the user's memberships of conversations in
+   * `last_seqs`, as the user left or was removed. Nothing can be read there any
+   * more, so these are told here.
+   *
+   * @generated from field: repeated parlance.chat.v1.MembershipChanged left = 5;
+   */
+  left: MembershipChanged[];
+
+  /**
+   * The same for groups that were disbanded.
+   *
+   * @generated from field: repeated parlance.chat.v1.Group disbanded = 6;
+   */
+  disbanded: Group[];
 };
 
 /**
