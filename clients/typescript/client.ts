@@ -406,16 +406,18 @@ export class ParlanceClient {
       behind,
       this.#log,
       (request) => this.messages.listMessages(request, { signal }),
-      // A device that was here before may have acknowledged less than the user
-      // has read elsewhere; a new one starts with what is unread.
-      async (conversationId) => (opened.resumed ? 0n : (await this.markRead(conversationId, 0n)).readSeq),
+      // A new device starts with what is unread, which others of the user may have read further than it is told.
+      opened.resumed
+        ? undefined
+        : async (conversationId) => (await this.markRead(conversationId, 0n)).readSeq,
       (message) => {
         signal.throwIfAborted();
         this.#show({ case: "message", value: message, cursor: undefined });
         return this.#full ? new Promise((resolve) => this.#room.push(resolve)) : undefined;
       },
     );
-    const { cursor } = behind;
+    const { cursor, more } = behind;
+    if (more) return;
     this.#show({ case: "caughtUp", value: create(CaughtUpSchema, cursor ? { cursor } : {}), cursor });
   }
 }

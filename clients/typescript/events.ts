@@ -24,7 +24,7 @@ type Shown<E> = E extends { case: ShownCase } ? E & { cursor: Cursor | undefined
  *
  * `cursor` is what to give to `client.ack` once the event is safe; it is set in
  * log events that came over the stream and in `caughtUp`. A message that was
- * read from the history after `behind` has none: the `caughtUp` behind them
- * stands for all.
+ * read from the history after `behind` has none, nor has the event of a
+ * membership that ended meanwhile: the `caughtUp` behind them stands for all.
  */
 export type ClientEvent = Shown<ServerEvent["event"]> | { case: "reset"; value: Reset; cursor: undefined };

@@ -2,7 +2,7 @@ import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import {
   type Behind,
   CloseReason,
-  type EventKind,
+  EventKind,
   type Opened,
   type ServerEvent,
 } from "../../gen/parlance/chat/v1/event_pb.js";
@@ -245,6 +245,7 @@ export class Live {
   #onBehind(session: EventStream, behind: Behind): void {
     const { fetchMissed, log } = this.#options;
     const { cursor, lastSeqs } = behind;
+    this.#showEndings(session, behind);
     const skip = () => {
       for (const [conversationId, seq] of Object.entries(lastSeqs))
         log.skipTo(conversationId, Number(seq), Number(cursor?.position ?? 0));
@@ -269,6 +270,20 @@ export class Live {
         if (session === this.#session) this.#onMissedFailed(session, asParlanceError(error));
       },
     );
+  }
+
+  /** Shows how memberships ended meanwhile: these events are not in the history that can still be read. */
+  #showEndings(session: EventStream, { left, disbanded }: Behind): void {
+    const { log } = this.#options;
+    const { eventKinds = [] } = this.#options.open;
+    const wants = (kind: EventKind) => eventKinds.length === 0 || eventKinds.includes(kind);
+    const isNew = (id: string, seq: bigint) => log.takeFromHistory(id, Number(seq)) === "new";
+    for (const value of wants(EventKind.MEMBERSHIP) ? left : [])
+      if (isNew(value.conversationId, value.seq))
+        this.#show(session, { case: "membershipChanged", value }, undefined);
+    for (const value of wants(EventKind.GROUP) ? disbanded : [])
+      if (isNew(value.conversationId, value.seq))
+        this.#show(session, { case: "groupChanged", value }, undefined);
   }
 
   /** Has the next stream tell the same again, as the cursor has not moved; but not for ever. */

@@ -24,24 +24,29 @@ export type ListMessages = (
 
 /**
  * Reads the messages that a stream did not replay, conversation by
- * conversation, each in the order of seq and none that was already received.
+ * conversation, each in the order of seq, from the first that was missed on and
+ * none that was already received.
  *
- * Of a conversation that this client knows nothing of, `startAfter` says where
- * to begin.
- *
+ * @param readUpTo returns the seq up to which the user has read a conversation, for clients of devices that never
+ *   acknowledged anything: they begin there. Also asked where the server does not tell the first seq
  * @param show takes a message; what it returns is waited for
  */
 export async function fetchMissed(
   behind: Behind,
   log: EventLog,
   listMessages: ListMessages,
-  startAfter: (conversationId: string) => Promise<bigint>,
+  readUpTo: ((conversationId: string) => Promise<bigint>) | undefined,
   show: (message: ChatMessage) => Promise<void> | undefined,
 ): Promise<void> {
+  const gone = new Set([...behind.left, ...behind.disbanded].map(({ conversationId }) => conversationId));
   for (const [conversationId, lastSeq] of Object.entries(behind.lastSeqs)) {
+    if (gone.has(conversationId)) continue;
     try {
       const known = log.lastSeq(conversationId);
-      const afterSeq = known === undefined ? await startAfter(conversationId) : BigInt(known);
+      const before = (behind.firstSeqs[conversationId] ?? 1n) - 1n;
+      const read = known === undefined ? await readUpTo?.(conversationId) : undefined;
+      const afterSeq = highest(before, BigInt(known ?? 0), read ?? 0n);
+      if (afterSeq >= lastSeq) continue;
       for await (const message of messagesAfter(conversationId, afterSeq, listMessages)) {
         // Later ones come over the stream.
         if (message.seq > lastSeq) break;
@@ -51,6 +56,12 @@ export async function fetchMissed(
       if (!(error instanceof ParlanceError) || !goneReasons.includes(error.reason)) throw error;
     }
   }
+}
+
+function highest(...seqs: bigint[]): bigint {
+  let max = 0n;
+  for (const seq of seqs) if (seq > max) max = seq;
+  return max;
 }
 
 async function* messagesAfter(

@@ -3,6 +3,8 @@ import {
   type ClientEvent,
   type ConnectOptions,
   connect,
+  createTransport,
+  MembershipChange,
   type ParlanceClient,
   type ParlanceError,
   Status,
@@ -77,3 +79,70 @@ test("what can never be read ends the client with the reason, after a few tries"
   expect(bob.stats.reconnects).toBeLessThan(5);
   await Promise.all([alice.close(), bob.close()]);
 });
+
+test("after behind no message comes again that was acknowledged", async () => {
+  const [alice, bobId] = [await join("again-alice"), "again-bob"];
+  const send = (from: number, to: number) =>
+    Promise.all(Array.from({ length: to - from }, (_, i) => alice.sendDirect(bobId, String(from + i))));
+  await send(0, 300);
+  const first = await collect(bobId, { replayLimit: 1_000 });
+  await until(() => first.messages().length === 300, "all come");
+  await first.client.close();
+  await send(300, 360);
+  const second = await collect(bobId, { replayLimit: 10 });
+  await second.caughtUp();
+  expect(second.messages().map(({ seq }) => Number(seq))).toEqual(
+    Array.from({ length: 60 }, (_, i) => 301 + i),
+  );
+  await Promise.all([alice.close(), second.client.close()]);
+});
+
+test("who was removed from a group while away is shown so, and gets what was missed elsewhere", async () => {
+  const [alice, bobId] = [await join("removed-alice"), "removed-bob"];
+  const before = await collect(bobId);
+  await alice.groups.createGroup({ groupId: "removed-from", memberIds: [bobId] });
+  await until(() => before.events.some((event) => event.case === "membershipChanged"), "the group comes");
+  await before.client.close();
+  for (let i = 0; i < 20; i++) await alice.sendGroup("removed-from", `g${i}`);
+  await alice.groups.removeMembers({ groupId: "removed-from", userIds: [bobId] });
+  await alice.sendDirect(bobId, "sorry");
+
+  const bob = await collect(bobId, { replayLimit: 10 });
+  await bob.caughtUp();
+  const shown = bob.events.flatMap((event) => (event.case === "membershipChanged" ? [event.value] : []));
+  expect(shown).toMatchObject([
+    { groupId: "removed-from", change: MembershipChange.REMOVED, members: [{ userId: bobId }] },
+  ]);
+  expect(bob.messages().map((message) => message.content?.kind.value)).toMatchObject([{ body: "sorry" }]);
+  await bob.client.close();
+
+  const again = await collect(bobId);
+  await again.caughtUp();
+  expect(again.events.map((event) => event.case)).toEqual(["caughtUp"]);
+  await Promise.all([alice.close(), again.client.close()]);
+});
+
+test("a client that is behind in more conversations than one behind tells of gets the messages of all", async () => {
+  const transport = createTransport({ address: server.address, clientsPerConnection: 1_000 });
+  const bobId = "many-bob";
+  const senders = Array.from({ length: 510 }, (_, i) => `many-${i}`);
+  for (let i = 0; i < senders.length; i += 30) {
+    await Promise.all(
+      senders.slice(i, i + 30).map(async (userId) => {
+        const sender = await join(userId, { stream: false, transport });
+        await sender.sendDirect(bobId, userId);
+        await sender.close();
+      }),
+    );
+  }
+  const bob = await collect(bobId, { replayLimit: 10 });
+  await until(() => bob.events.some((event) => event.case === "caughtUp"), "all is shown", 60_000);
+  expect(
+    bob
+      .messages()
+      .map(({ senderId }) => senderId)
+      .sort(),
+  ).toEqual([...senders].sort());
+  expect(bob.events.map((event) => event.case)).not.toContain("behind");
+  await bob.client.close();
+}, 120_000);

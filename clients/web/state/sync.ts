@@ -99,6 +99,8 @@ export class Sync {
       }
       return { ...state, conversations };
     });
+    // The rest follows at once; what it tells is listed together.
+    if (behind?.more) return;
     void this.refresh().then(() => {
       onTaken(cursor);
       onHistoryDropped();

@@ -191,6 +191,8 @@ export class ChatSession {
 
   #apply(event: ClientEvent): void {
     if (event.case === "behind" || event.case === "reset") {
+      // The rest follows at once, and is loaded together.
+      if (event.case === "behind" && event.value.more) return;
       this.#held = [];
       this.#reload();
       return;
