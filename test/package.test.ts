@@ -73,6 +73,27 @@ describe("the built package", () => {
     expect(existsSync(join(folder, "data/chat.db"))).toBe(true);
   });
 
+  test("lists every package that it needs, with version and checksum", () => {
+    const read = (path: string) => JSON.parse(readFileSync(join(root, path), "utf8"));
+    const bill = read("dist/sbom.cdx.json");
+    const { name, version, dependencies } = read("package.json");
+    expect(bill).toMatchObject({ bomFormat: "CycloneDX", metadata: { component: { name, version } } });
+    interface Component {
+      name: string;
+      version: string;
+      hashes: { alg: string }[];
+    }
+    const listed = new Map(
+      (bill.components as Component[]).map((each) => [`${each.name}@${each.version}`, each]),
+    );
+    const { packages } = read("package-lock.json");
+    for (const dependency of Object.keys(dependencies)) {
+      const locked = `${dependency}@${packages[`node_modules/${dependency}`].version}`;
+      expect(listed.get(locked)?.hashes, locked).toMatchObject([{ alg: "SHA-512" }]);
+    }
+    expect(listed.size).toBeGreaterThan(Object.keys(dependencies).length);
+  });
+
   test("has types that a stranger's strict compiler takes", async () => {
     symlinkSync(join(root, "node_modules/@types"), join(folder, "node_modules/@types"));
     writeFileSync(
@@ -129,6 +150,7 @@ export async function main(): Promise<bigint> {
       "dist/gen/parlance/chat/v1/chat_service_pb.js",
       "dist/gen/parlance/chat/v1/chat_service_pb.d.ts",
       "proto/parlance/chat/v1/chat_service.proto",
+      "dist/sbom.cdx.json",
       "LICENSE",
       "README.md",
     ]) {
