@@ -14,6 +14,7 @@ import { joinNodes } from "./cluster/nodes.ts";
 import type { Config } from "./config.ts";
 import { type HttpEdge, type HttpEdgeOptions, startHttpEdge } from "./http/http-edge.ts";
 import { dataFileOf } from "./maintenance.ts";
+import { parseOrigins } from "./origins.ts";
 import { assemble } from "./parlance.ts";
 import { createAdminService } from "./rpc/admin-service.ts";
 import { createCallHandles } from "./rpc/call-handles.ts";
@@ -313,7 +314,7 @@ function httpOptionsOf(
     reflection,
     maxRequestBytes,
     maxUnaryDeadlineMs,
-    corsOrigins: corsOrigins?.split(",") ?? [],
+    corsOrigins: (corsOrigins !== undefined && parseOrigins(corsOrigins)) || [],
     loopbackOnly: config.auth === "dev",
     basePath: httpBasePath,
     pageFolder: pageFolders.find((folder) => existsSync(folder)),

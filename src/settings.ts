@@ -5,6 +5,7 @@
 
 import { z } from "zod";
 import { parseNetworks } from "./networks.ts";
+import { parseOrigins } from "./origins.ts";
 
 /** One setting: what it is for and which values it takes. */
 export interface Setting<T> {
@@ -33,16 +34,20 @@ function text<D extends string | undefined>(options: {
   allowed?: string;
   minBytes?: number;
   pattern?: RegExp;
+  /** Accepts what a pattern cannot tell. */
+  check?: (value: string) => boolean;
   secret?: boolean;
 }): Setting<string | D> {
-  const { minBytes = 1, pattern = /^/ } = options;
+  const { minBytes = 1, pattern = /^/, check = () => true } = options;
   return {
     kind: "text",
     description: options.description,
     allowed: options.allowed ?? "text that is not empty",
     default: options.default,
     secret: options.secret ?? false,
-    schema: z.string().refine((value) => Buffer.byteLength(value) >= minBytes && pattern.test(value)),
+    schema: z
+      .string()
+      .refine((value) => Buffer.byteLength(value) >= minBytes && pattern.test(value) && check(value)),
   };
 }
 
@@ -153,10 +158,10 @@ export const settings = {
   }),
   corsOrigins: text({
     default: undefined,
-    allowed: "origins such as https://chat.example, separated by commas, or *",
-    pattern: /^(\*|https?:\/\/[^\s/,*]+(,https?:\/\/[^\s/,*]+)*)$/,
+    allowed: "origins such as https://chat.example, capacitor://localhost or null, separated by commas, or *",
+    check: (value) => parseOrigins(value) !== undefined,
     description:
-      "The origins whose web pages may call over HTTP. Without it only pages from the server itself may.",
+      "The origins whose web pages may call over HTTP. Without it only pages from the server itself may. Those of apps in a web view (`capacitor://`, `ionic://`, `tauri://`, `app://`), of browsers' extensions, and `null`, as of pages in files, have to be named, too.",
   }),
   dataDir: text({
     default: "./data",

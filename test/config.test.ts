@@ -13,6 +13,7 @@ import {
   visibleSecrets,
 } from "../src/config.ts";
 import { createParlance } from "../src/index.ts";
+import { parseOrigins } from "../src/origins.ts";
 import { optionOf, type Setting, variableOf } from "../src/settings.ts";
 import { seed } from "./support/seed.ts";
 
@@ -331,6 +332,29 @@ describe("a URL whose password holds a character that has to be encoded is refus
       expect((failure as Error).message).not.toMatch(/cret|user:\d/);
     }
   });
+});
+
+test("origins are read as browsers write them, and those that no browser writes are refused", () => {
+  expect(
+    parseOrigins(" https://Chat.Example/ ,http://a:80,https://b:8443, https://bücher.example ,null"),
+  ).toEqual(["https://chat.example", "http://a", "https://b:8443", "https://xn--bcher-kva.example", "null"]);
+  expect(parseOrigins(" * ")).toEqual(["*"]);
+  for (const never of [
+    ...[
+      "https://a/path",
+      "https://a?x",
+      "https://*.example",
+      "https://u@a",
+      "a.example",
+      "a,b",
+      "",
+      "https://a,,b",
+    ],
+    ...["ws://a", "file:///", "capacitor://", "capacitor://a/b", "*,https://a", "NULL", "https://a b"],
+  ])
+    expect(refusal({ options: { corsOrigins: never } }), never).toMatch(
+      /^corsOrigins must be origins such as/,
+    );
 });
 
 describe("a server that others can reach", () => {

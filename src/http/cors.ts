@@ -3,7 +3,15 @@ import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 
 /** How long a browser may remember what it was allowed, in seconds. */
 const maxAgeSeconds = 7_200;
-const allowedHeaders = [...cors.allowedHeaders, "Authorization", "Parlance-Device"].join(", ");
+/** What tracing libraries add to each request of a page. The server does not read it. */
+const tracingHeaders = [
+  ...["Traceparent", "Tracestate", "Baggage", "Sentry-Trace", "X-Request-Id", "X-Correlation-Id"],
+  ...["B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags"],
+  ...["X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority"],
+];
+const allowedHeaders = [...cors.allowedHeaders, "Authorization", "Parlance-Device", ...tracingHeaders].join(
+  ", ",
+);
 const exposedHeaders = [...cors.exposedHeaders, "Parlance-Epoch"].join(", ");
 
 /** What pages of other origins may do. */
@@ -50,7 +58,8 @@ export function createCors(origins: readonly string[]): Cors {
 
 /** Whether a page of this server makes the request, by the browser's word or by the host's name. */
 function isOwn(origin: string, { headers }: HttpRequest): boolean {
-  return headers["sec-fetch-site"] === "same-origin" || URL.parse(origin)?.host === hostOf({ headers });
+  const host = URL.parse(origin)?.host;
+  return headers["sec-fetch-site"] === "same-origin" || (host !== undefined && host === hostOf({ headers }));
 }
 
 /** The host that a request names, with its port if it is not the scheme's own. */
