@@ -7,10 +7,12 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { type Channel, createChannel, createClient, createServer } from "nice-grpc";
 import { afterAll, afterEach, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { connect, type ParlanceClient } from "../clients/typescript/index.ts";
 import { OrderService, startMicroservice } from "../examples/microservice.ts";
+import { LoginRequestSchema } from "../gen/parlance/chat/v1/chat_service_pb.js";
 import {
   type BusMessage,
   ChatError,
@@ -188,6 +190,63 @@ describe("the chat in process", () => {
       body: '{"devUserId":"ada"}',
     });
     expect(await answer.json()).toMatchObject({ userId: "ada" });
+  });
+
+  describe("behind a body parser", () => {
+    /** Starts a host that reads bodies before it hands requests on, and leaves what `parse` makes of them. */
+    async function parsing(parse: (body: Buffer) => unknown) {
+      const { parlance } = await startHost();
+      const server = createHttpServer(async (request, response) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of request) chunks.push(chunk as Buffer);
+        Object.assign(request, { body: parse(Buffer.concat(chunks)) });
+        if (!parlance.handleHttp(request, response)) response.end("the host's own");
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      closing({
+        close: () => {
+          server.closeAllConnections();
+          server.close();
+        },
+      });
+      const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      return (body: Uint8Array | string, type: string) =>
+        fetch(`${base}/parlance.chat.v1.ChatService/Login`, {
+          method: "POST",
+          headers: { "content-type": type },
+          body: body as string,
+        });
+    }
+
+    const credential = { case: "devUserId", value: "ada" } as const;
+    const binary = toBinary(LoginRequestSchema, create(LoginRequestSchema, { credential }));
+
+    test.each([
+      ["an object", (body: Buffer) => JSON.parse(body.toString())],
+      ["a text", (body: Buffer) => body.toString()],
+      ["bytes", (body: Buffer) => body],
+    ])("handleHttp takes %s for the body", async (_, parse) => {
+      const post = await parsing(parse);
+      const answer = await post('{ "devUserId":  "ada" }', 'application/json; charset="utf-8"');
+      expect(await answer.json()).toMatchObject({ userId: "ada" });
+    });
+
+    test("handleHttp takes bytes for a body in Protobuf", async () => {
+      const post = await parsing((body) => body);
+      expect((await post(binary, "application/proto")).status).toBe(200);
+    });
+
+    test.each([
+      ["nothing", '{"devUserId":"ada"}', "application/json", () => undefined],
+      ["a text of what was bytes", binary, "application/proto", (body: Buffer) => body.toString()],
+    ])("handleHttp says what is wrong where %s is left of it", async (_, body, type, parse) => {
+      const answer = await (await parsing(parse))(body, type);
+      expect(answer.status).toBe(500);
+      expect(await answer.json()).toMatchObject({
+        code: "internal",
+        message: expect.stringContaining("let handleHttp come before body parsers"),
+      });
+    });
   });
 
   test("tells who is online and how much is connected", async () => {

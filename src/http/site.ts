@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ConnectHandler } from "../rpc/connect/connect-handler.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { refuse } from "../rpc/connect/response.ts";
+import { toOriginForm } from "../rpc/connect/target.ts";
 import { createCors, hostOf } from "./cors.ts";
 import type { ServeFile } from "./static-files.ts";
 
@@ -30,6 +31,7 @@ export function createSite(options: SiteOptions): (request: HttpRequest, respons
   const openApi = readFileSync(new URL("../../gen/openapi.json", import.meta.url));
 
   return (request, response) => {
+    toOriginForm(request);
     const path = request.url?.split("?", 1)[0] ?? "";
     if (path === "/healthz") return sendText(response, 200, "ok\n");
     if (path === "/readyz")

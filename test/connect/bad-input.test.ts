@@ -90,7 +90,6 @@ describe("a request with", () => {
     "application/xml",
     "application/json; charset=latin1",
     "application/jsonp",
-    "application/grpc-web-text",
     "application/connect+json",
     "",
   ])("the content type %s is refused with 415", async (type) => {

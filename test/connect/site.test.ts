@@ -44,6 +44,29 @@ const login = "/parlance.chat.v1.ChatService/Login";
 const json = { "content-type": "application/json" };
 const asBob = '{"devUserId":"bob"}';
 
+test("origins of apps in a web view, and null, may call once they are named", async () => {
+  const corsOrigins =
+    " HTTPS://Chat.Example:443/ , capacitor://localhost,ionic://localhost, tauri://localhost/, null";
+  const server = await startTestServer({ corsOrigins });
+  onTestFinished(() => server.close());
+  const http = server.server.httpAddress as string;
+  for (const origin of [
+    "https://chat.example",
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "null",
+  ]) {
+    const { status, headers } = await call(http, login, { ...json, origin }, "POST", asBob);
+    expect({ status, allowed: headers["access-control-allow-origin"] }).toEqual({
+      status: 200,
+      allowed: origin,
+    });
+  }
+  for (const origin of ["https://chat.example:444", "capacitor://evil", "app://localhost"])
+    expect(await call(http, login, { ...json, origin }, "POST", asBob)).toMatchObject({ status: 403 });
+});
+
 describe("the HTTP port", () => {
   let server: TestServer;
   let http: string;
@@ -58,6 +81,55 @@ describe("the HTTP port", () => {
     expect(await call(http, "/readyz")).toMatchObject({ status: 200, body: "ready\n" });
     // A load balancer may ask under any name.
     expect(await call(http, "/readyz", { host: "10.0.0.7:8080" })).toMatchObject({ status: 200 });
+  });
+
+  test("serves targets that are written whole, as for a proxy, under the name that they give", async () => {
+    for (const [target, status] of [
+      [`http://${http}/readyz`, 200],
+      ["HTTP://localhost:1234/healthz?x=1", 200],
+      [`http://${http}/openapi.json`, 200],
+      ["http://[/healthz", 404],
+    ] as const)
+      expect((await call(http, target)).status, target).toBe(status);
+    expect(await call(http, `http://${http}${login}`, json, "POST", asBob)).toMatchObject({ status: 200 });
+    // In dev mode no other name is good, whatever the header says.
+    const rebound = await call(http, `http://evil.example${login}`, { ...json, host: http }, "POST", asBob);
+    expect(rebound.status).toBe(403);
+  });
+
+  test.each([
+    'application/json; charset="utf-8"',
+    "application/json;charset=UTF8",
+    "application/json ;  charset = utf-8",
+    "Application/JSON; profile=x",
+  ])("takes JSON of the content type %s", async (type) => {
+    expect(await call(http, login, { "content-type": type }, "POST", asBob)).toMatchObject({ status: 200 });
+    const { token } = await server.login("lea");
+    const headers = { "content-type": type, authorization: `Bearer ${token}` };
+    // As plain JSON it is answered in lines, too.
+    const refused = await call(
+      http,
+      "/parlance.chat.v1.ChatService/Listen",
+      headers,
+      "POST",
+      '{"open":{"replayLimit":-1}}',
+    );
+    expect(refused.headers["content-type"]).toBe("application/x-ndjson");
+    expect(JSON.parse(refused.body)).toMatchObject({ error: { code: "invalid_argument" } });
+  });
+
+  test("refuses JSON in another charset", async () => {
+    const type = { "content-type": "application/json; charset=utf-16" };
+    expect(await call(http, login, type, "POST", asBob)).toMatchObject({ status: 415 });
+  });
+
+  test("lets pages send the headers of tracing libraries", async () => {
+    const asked = { origin: "https://chat.example", "access-control-request-method": "POST" };
+    const { headers } = await call(http, login, asked, "OPTIONS");
+    const allowed = headers["access-control-allow-headers"]?.toLowerCase().split(", ");
+    expect(allowed).toEqual(
+      expect.arrayContaining(["traceparent", "tracestate", "baggage", "b3", "sentry-trace"]),
+    );
   });
 
   test("lets pages of its own and of the set origins call", async () => {

@@ -8,7 +8,7 @@ import type { Logins } from "../../chat/logins.ts";
 import type { ChatError } from "../../errors.ts";
 import { authenticate } from "../authentication.ts";
 import { Call, pathOf } from "../calls.ts";
-import { protocolHeaders, wrongHeaders } from "../client-headers.ts";
+import { wrongHeaders } from "../client-headers.ts";
 import { chatServices, type MountableService } from "../services.ts";
 import { callContextOf, failedKey, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
 import { refusalOf, toConnectError } from "./errors.ts";
@@ -22,7 +22,10 @@ import {
 import { jsonOptions } from "./json.ts";
 import { isJsonLinesRequest, listenInJsonLines, unwritable } from "./json-lines.ts";
 import { jsonMethodOf } from "./json-schemas.ts";
+import { bodyLost, headerOf } from "./read-body.ts";
 import { bodyOf, refuse, sendResponse } from "./response.ts";
+import { toOriginForm } from "./target.ts";
+import { answerInText } from "./web-text.ts";
 
 /** What the Connect edge is made of. */
 export interface ConnectHandlerOptions {
@@ -96,10 +99,17 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
   return {
     calls,
     handle(request, response) {
+      toOriginForm(request);
       const path = request.url?.split("?", 1)[0] ?? "";
       const inJson = request.headers["content-type"]?.toLowerCase().includes("json") ?? false;
       const handler = (inJson ? jsonHandlers : handlers).get(path);
       if (handler === undefined) return false;
+      const lost = bodyLost(request);
+      if (lost !== undefined) {
+        log.warn({ method: pathOf(handler.method) }, lost.rawMessage);
+        refuse(request, response, lost);
+        return true;
+      }
       const call = calls.open(path, request, response);
       const wrong = wrongHeaders(request.rawHeaders);
       if (wrong !== undefined) {
@@ -113,7 +123,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       }
       const universal = universalRequestOf(request, call);
       tame(universal.header, handler);
-      handler(universal)
+      answerInText(handler, universal)
         .then((answer) => sendResponse(answer, request, response))
         .catch((err: unknown) => {
           log.warn({ method: pathOf(handler.method), err }, "response failed");
@@ -134,7 +144,7 @@ function universalRequestOf(request: HttpRequest, call: HttpCall): UniversalServ
     method: request.method ?? "",
     // Only the query is read, never the host.
     url: new URL(request.url ?? "", "http://localhost").href,
-    header: protocolHeaders(request.headers),
+    header: headerOf(request),
     body: bodyOf(request, response),
     signal: gone.signal,
     contextValues: createContextValues().set(httpCallKey, call),

@@ -11,6 +11,7 @@ import { pathOf } from "../calls.ts";
 import { Undecodable } from "../definition.ts";
 import { toStatus } from "../errors.ts";
 import { callContextOf, endOf, type Implementation } from "./adapter.ts";
+import { plainContentType } from "./content-type.ts";
 import { connectErrorOf, tooLarge } from "./errors.ts";
 import type { HttpCall, HttpRequest } from "./http-call.ts";
 import { jsonOptions, toJsonForm } from "./json.ts";
@@ -20,11 +21,9 @@ import { bodyOf, drained, isGone, sendError } from "./response.ts";
 /** What the log says of an answer that its format cannot tell. */
 export const unwritable = "an answer could not be written";
 
-const requestType = /^application\/json(?:; ?charset=utf-?8)?$/i;
-
 /** Whether `Listen` is asked for by plain JSON, as `curl` does, and not in one of the protocols. */
 export function isJsonLinesRequest({ method, headers }: HttpRequest): boolean {
-  return method === "POST" && requestType.test(headers["content-type"] ?? "");
+  return method === "POST" && plainContentType(headers["content-type"] ?? "") === "application/json";
 }
 
 /**

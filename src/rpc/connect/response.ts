@@ -4,6 +4,7 @@ import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-conn
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { closeOnceAnswered } from "../early-answers.ts";
 import type { HttpRequest, HttpResponse } from "./http-call.ts";
+import { readBodyOf } from "./read-body.ts";
 
 /**
  * Sends the library's answer, as fast as the client reads it.
@@ -108,6 +109,8 @@ export function isGone(response: HttpResponse): boolean {
  * request, and one of HTTP/2 another stream.
  */
 export function bodyOf(request: HttpRequest, response: HttpResponse): AsyncIterable<Uint8Array> {
+  const read = readBodyOf(request);
+  if (read !== undefined) return oneChunk(read);
   const body = request.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Uint8Array>;
   const { stream } = response;
   // The response of HTTP/2 itself says so only when its stream is closed.
@@ -128,6 +131,10 @@ function endInHeaders(response: HttpResponse, { status, header, trailer }: Unive
   for (const headers of [header, trailer])
     for (const [name, value] of headers ?? []) response.setHeader(name, value);
   response.end();
+}
+
+async function* oneChunk(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield chunk;
 }
 
 function writeHead(response: HttpResponse, status: number, headers: Headers | undefined): void {
