@@ -5,6 +5,8 @@ import { expect, onTestFinished } from "vitest";
 export interface WindowOptions extends BrowserContextOptions {
   /** What the browser may complain of: lost connections, where the server is killed. */
   expected?: RegExp;
+  /** Runs in the page before anything of its own. */
+  script?: string;
 }
 
 /** A window of the page, with a browser profile of its own. */
@@ -39,13 +41,14 @@ export interface ChatWindow {
 export async function openWindow(
   browser: Browser,
   address: string,
-  { expected, ...options }: WindowOptions = {},
+  { expected, script = "", ...options }: WindowOptions = {},
 ): Promise<ChatWindow> {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },
     locale: "en-GB",
     ...options,
   });
+  await context.addInitScript(script);
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const problems: string[] = [];

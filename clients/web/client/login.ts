@@ -9,6 +9,7 @@ import {
 import { Platform } from "../../../gen/parlance/chat/v1/device_pb.js";
 import { ParlanceError, Status } from "../../typescript/errors.ts";
 import { type Credentials, Login } from "../../typescript/login.ts";
+import { tab } from "../state/kept.ts";
 import { toParlanceError } from "./errors.ts";
 
 const sessionKey = "parlance.session";
@@ -35,7 +36,7 @@ export async function logIn(transport: Transport, credentials: Credentials): Pro
 
 /** Returns the session that this tab had before a reload, if there was one. */
 export function restoreLogin(transport: Transport): Login | undefined {
-  const saved = sessionStorage.getItem(sessionKey);
+  const saved = tab.get(sessionKey);
   if (saved === null) return undefined;
   try {
     const { devUserId, answer } = JSON.parse(saved) as SavedSession;
@@ -49,7 +50,7 @@ export function restoreLogin(transport: Transport): Login | undefined {
 
 /** Forgets the session of this tab. */
 export function forgetLogin(): void {
-  sessionStorage.removeItem(sessionKey);
+  tab.remove(sessionKey);
 }
 
 function loginWith(transport: Transport, credentials: Credentials, current?: LoginResponse): Login {
@@ -75,15 +76,15 @@ function save(credentials: Credentials, response: LoginResponse): void {
     ...("devUserId" in credentials ? { devUserId: credentials.devUserId } : {}),
     answer: toJsonString(LoginResponseSchema, create(LoginResponseSchema, response)),
   };
-  sessionStorage.setItem(sessionKey, JSON.stringify(saved));
+  tab.set(sessionKey, JSON.stringify(saved));
 }
 
 /** The server keeps a cursor for each tab, by this name. */
 function deviceId(): string {
-  const known = sessionStorage.getItem(deviceKey);
+  const known = tab.get(deviceKey);
   if (known !== null) return known;
   const made = `web-${uuidv7()}`;
-  sessionStorage.setItem(deviceKey, made);
+  tab.set(deviceKey, made);
   return made;
 }
 

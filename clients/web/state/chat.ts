@@ -12,6 +12,7 @@ import { directConversationId, newConversation } from "./conversations.ts";
 import { Drafts } from "./drafts.ts";
 import { Groups } from "./groups.ts";
 import { History } from "./history.ts";
+import { tab } from "./kept.ts";
 import { type ChatState, changeConversation, emptyState, type Link } from "./model.ts";
 import { Outbox } from "./outbox.ts";
 import { PeerReads } from "./peer-reads.ts";
@@ -104,15 +105,15 @@ export class Chat {
 
   /** Ends the session on the server, as far as that can be reached. Never rejects. */
   async logOut(): Promise<void> {
-    sessionStorage.removeItem(openKey);
+    tab.remove(openKey);
     await this.#calls.once(ChatService.method.logout, {}).catch(() => {});
     await this.close();
   }
 
   /** Shows a conversation, or none. */
   open(id: string | undefined): void {
-    if (id === undefined) sessionStorage.removeItem(openKey);
-    else sessionStorage.setItem(openKey, id);
+    if (id === undefined) tab.remove(openKey);
+    else tab.set(openKey, id);
     this.store.update((state) => {
       const left = state.openId === id ? state : closeOpen(state);
       const next = id === undefined || state.openId === id ? left : markUnread(left, id);
@@ -193,7 +194,7 @@ export class Chat {
   #onListed(): void {
     this.store.update((state) => this.#peerReads.restore(state));
     const { openId, conversations } = this.store.get();
-    const openBefore = sessionStorage.getItem(openKey);
+    const openBefore = tab.get(openKey);
     if (openId === undefined && openBefore !== null && conversations.has(openBefore)) this.open(openBefore);
     void this.#presences.ask();
   }

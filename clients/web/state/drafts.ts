@@ -1,3 +1,4 @@
+import { browser } from "./kept.ts";
 /** Keeps what the user has typed and not sent yet, for each conversation, in this browser. */
 export class Drafts {
   readonly #prefix: string;
@@ -8,12 +9,12 @@ export class Drafts {
 
   /** Returns the draft for a conversation, or an empty text. */
   get(conversationId: string): string {
-    return localStorage.getItem(this.#prefix + conversationId) ?? "";
+    return browser.get(this.#prefix + conversationId) ?? "";
   }
 
   /** Keeps a draft; an empty one is forgotten. */
   set(conversationId: string, text: string): void {
-    if (text === "") localStorage.removeItem(this.#prefix + conversationId);
-    else localStorage.setItem(this.#prefix + conversationId, text);
+    if (text === "") browser.remove(this.#prefix + conversationId);
+    else browser.set(this.#prefix + conversationId, text);
   }
 }

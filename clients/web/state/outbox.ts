@@ -3,6 +3,7 @@ import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
 import { Sends, type Target } from "../../typescript/sends.ts";
 import type { Calls } from "../client/calls.ts";
 import { newConversation } from "./conversations.ts";
+import { tab } from "./kept.ts";
 import { type ChatState, changeConversation, type Outgoing } from "./model.ts";
 import type { Store } from "./store.ts";
 import { inWords } from "./words.ts";
@@ -121,7 +122,7 @@ export class Outbox {
 
   #kept(): Kept[] {
     try {
-      return JSON.parse(sessionStorage.getItem(this.#key) ?? "[]") as Kept[];
+      return JSON.parse(tab.get(this.#key) ?? "[]") as Kept[];
     } catch {
       return [];
     }
@@ -133,7 +134,7 @@ export class Outbox {
       for (const one of outgoing)
         if (one.state !== "sent") kept.push({ conversationId: id, target, outgoing: one });
     const text = JSON.stringify(kept);
-    if (kept.length === 0) sessionStorage.removeItem(this.#key);
-    else if (text !== sessionStorage.getItem(this.#key)) sessionStorage.setItem(this.#key, text);
+    if (kept.length === 0) tab.remove(this.#key);
+    else if (text !== tab.get(this.#key)) tab.set(this.#key, text);
   }
 }

@@ -1,3 +1,4 @@
+import { browser } from "./kept.ts";
 import type { ChatState } from "./model.ts";
 import type { Store } from "./store.ts";
 
@@ -27,7 +28,7 @@ export class PeerReads {
 
   #read(): Record<string, number> {
     try {
-      return JSON.parse(localStorage.getItem(this.#key) ?? "{}") as Record<string, number>;
+      return JSON.parse(browser.get(this.#key) ?? "{}") as Record<string, number>;
     } catch {
       return {};
     }
@@ -40,6 +41,6 @@ export class PeerReads {
       this.#kept = { ...this.#kept, [id]: peerReadSeq };
       changed = true;
     }
-    if (changed) localStorage.setItem(this.#key, JSON.stringify(this.#kept));
+    if (changed) browser.set(this.#key, JSON.stringify(this.#kept));
   }
 }

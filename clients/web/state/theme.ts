@@ -1,3 +1,4 @@
+import { browser } from "./kept.ts";
 import { Store } from "./store.ts";
 
 /** How the page looks; `auto` is as the system does. */
@@ -7,11 +8,11 @@ const key = "parlance.theme";
 
 /** The chosen theme, kept in this browser and put into effect on `<html>`. */
 export function createTheme(): Store<Theme> {
-  const kept = localStorage.getItem(key);
+  const kept = browser.get(key);
   const theme = new Store<Theme>(kept === "light" || kept === "dark" ? kept : "auto");
   const apply = () => {
     document.documentElement.dataset["theme"] = theme.get();
-    localStorage.setItem(key, theme.get());
+    browser.set(key, theme.get());
   };
   theme.subscribe(apply);
   apply();
