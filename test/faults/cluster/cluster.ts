@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createPostgresStore } from "../../../src/store/postgres/postgres-store.ts";
 import { clusterMissing } from "../../support/cluster.ts";
-import { type NatsServer, startNatsServer } from "../../support/nats.ts";
+import { type NatsServer, type NatsServerOptions, startNatsServer } from "../../support/nats.ts";
 import { startPostgres, type TestPostgres } from "../../support/postgres.ts";
 import type { Violation } from "../checker/violation.ts";
 import type { FaultContext } from "../context.ts";
@@ -21,6 +21,8 @@ export interface ClusterOptions {
   optionsOf?: (index: number) => FaultServerOptions;
   /** What nodes reach by a way of their own, which can be cut. */
   proxied?: "nats" | "postgres";
+  /** Whether there are two NATS servers, each with every other node, and a route between them that can be held up. */
+  routed?: boolean;
   /** Settings of PostgreSQL that differ. */
   postgresSettings?: Readonly<Record<string, string | number>>;
 }
@@ -40,6 +42,8 @@ export class FaultCluster implements FaultService {
   readonly #context: FaultContext;
   readonly #options: ClusterOptions;
   #nats: NatsServer | undefined;
+  /** The NATS server of every other node, and the route from there to the first. */
+  #otherNats: { server: NatsServer; route: FaultProxy } | undefined;
   /** The database's name there. */
   #name = "";
 
@@ -55,6 +59,11 @@ export class FaultCluster implements FaultService {
 
   get nats(): NatsServer {
     return this.#nats as NatsServer;
+  }
+
+  /** The way between the two NATS servers. */
+  get route(): FaultProxy {
+    return this.#otherNats?.route as FaultProxy;
   }
 
   get postgres(): TestPostgres {
@@ -81,10 +90,7 @@ export class FaultCluster implements FaultService {
         this.#context.defer(() => this.#closePostgres(postgres));
         this.database = postgres;
       }),
-      startNatsServer({ port: natsPort }).then((nats) => {
-        this.#context.defer(() => this.#closeNats(nats));
-        this.#nats = nats;
-      }),
+      this.#startNats(natsPort),
     ];
     await Promise.all(starting);
     this.#name = new URL(await this.postgres.createDatabase()).pathname.slice(1);
@@ -143,7 +149,8 @@ export class FaultCluster implements FaultService {
         : await startProxy(`127.0.0.1:${port}`, { port: await this.#context.freePort(), random });
     if (proxy !== undefined) this.proxies.push(proxy);
     const databasePort = proxied === "postgres" ? proxy?.port : this.postgres.port;
-    const natsPort = proxied === "nats" ? proxy?.port : this.nats.port;
+    const nats = index % 2 === 1 && this.#otherNats !== undefined ? this.#otherNats.server : this.nats;
+    const natsPort = proxied === "nats" ? proxy?.port : nats.port;
     const httpPort = await this.#context.freePort();
     this.httpAddresses.push(`127.0.0.1:${httpPort}`);
     const own = optionsOf?.(index) ?? {};
@@ -165,8 +172,25 @@ export class FaultCluster implements FaultService {
     await postgres.close();
   }
 
-  async #closeNats(nats: NatsServer): Promise<void> {
-    await nats.remove();
+  async #startNats(port: number): Promise<void> {
+    const start = async (options: NatsServerOptions) => {
+      const nats = await startNatsServer(options);
+      this.#context.defer(() => nats.remove());
+      return nats;
+    };
+    if (this.#options.routed !== true) {
+      this.#nats = await start({ port });
+      return;
+    }
+    const [own, other, otherRoute] = [
+      await this.#context.freePort(),
+      await this.#context.freePort(),
+      await this.#context.freePort(),
+    ];
+    this.#nats = await start({ port, cluster: { port: own, routes: [] } });
+    const route = await startProxy(`127.0.0.1:${own}`, { port: await this.#context.freePort() });
+    const server = await start({ port: other, cluster: { port: otherRoute, routes: [route.port] } });
+    this.#otherNats = { server, route };
   }
 }
 

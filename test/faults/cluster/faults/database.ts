@@ -301,10 +301,18 @@ const noConnections = clusterFault({
   },
 });
 
+/** How a replica takes over. */
+interface Failover {
+  /** Whether it has everything. */
+  lossless: boolean;
+  /** Whether messages of before reach the other half of the nodes after it. */
+  routed?: boolean;
+}
+
 /** Leads all nodes to a replica that takes over. */
-async function failOver(context: FaultContext, { lossless }: { lossless: boolean }): Promise<Outcome> {
+async function failOver(context: FaultContext, { lossless, routed = false }: Failover): Promise<Outcome> {
   const args = lossless ? ["--database-failover", "lossless"] : [];
-  const cluster = await context.cluster({ proxied: "postgres", args });
+  const cluster = await context.cluster({ proxied: "postgres", args, routed });
   const primary = cluster.postgres;
   const standby = await primary.createStandby();
   context.defer(() => standby.close());
@@ -325,7 +333,10 @@ async function failOver(context: FaultContext, { lossless }: { lossless: boolean
   if (!lossless) {
     // What is committed from here on, the replica lacks.
     await standby.stop();
-    await delay(1_000);
+    if (routed)
+      for (const direction of ["up", "down"] as const) cluster.route.set(direction, { stall: true });
+    // So much that the new log is not beyond it when the route goes on.
+    await delay(routed ? 5_000 : 1_000);
   }
   const before = storm.acknowledged;
   const ends = lossless ? [] : cluster.servers.map((node) => restartOnce(node, violations));
@@ -337,12 +348,15 @@ async function failOver(context: FaultContext, { lossless }: { lossless: boolean
   cluster.database = standby;
   for (const proxy of cluster.proxies) proxy.resetAll();
   await Promise.all(ends);
+  const heldBytes = routed ? cluster.route.bytes.up + cluster.route.bytes.down : 0;
+  if (routed) cluster.route.clear();
   const answeredMs = await untilAnswered(storm, breakMs, 90_000);
   if (answeredMs === undefined)
     violations.push({ rule: "I12", text: "nothing was answered after the failover" });
   violations.push(...(await untilAllLive(storm)));
   await delay(2_000);
   const resets = countResets(storm);
+  const lateBytes = routed ? cluster.route.bytes.up + cluster.route.bytes.down - heldBytes : 0;
   if (!lossless && resets === 0)
     violations.push({ rule: "I7", text: "no client was told that its cursor is of another epoch" });
   if (lossless && resets > 0)
@@ -356,13 +370,23 @@ async function failOver(context: FaultContext, { lossless }: { lossless: boolean
       ...(!lossless && { saidToPeople: /^parlance: the database was put back to an earlier state/ }),
     })),
   );
+  const stale = routed
+    ? `; ${Math.round(lateBytes / 1024)} KiB came over the route after it; ${count(cluster, "a message of another epoch")} nodes dropped what was of before`
+    : "";
+  if (routed && count(cluster, "a message of another epoch") === 0)
+    violations.push({ rule: "run", text: "no node got anything of before the failover" });
   return {
     rounds: 1,
     violations,
     figure: lossless
       ? `0 of ${before} messages answered before are lost; answers again after ${ms(answeredMs ?? 0)}, no node restarted, ${resets} clients told to start over`
-      : `every node ended with 75 and was started again; answers again after ${ms(answeredMs ?? 0)}; ${resets} of ${storm.histories.length} clients told to start over`,
+      : `every node ended with 75 and was started again; answers again after ${ms(answeredMs ?? 0)}; ${resets} of ${storm.histories.length} clients told to start over${stale}`,
   };
+}
+
+/** How many nodes have logged a line with this text. */
+function count({ servers }: FaultCluster, text: string): number {
+  return servers.filter(({ log }) => log.includes(text)).length;
 }
 
 /** Starts a node again when it has ended because the database is another one. */
@@ -408,6 +432,16 @@ const failOverNewEpoch = clusterFault({
   run: (context) => failOver(context, { lossless: false }),
 });
 
+const failOverStaleRoute = clusterFault({
+  id: "S12c",
+  name: "failover-stale-route",
+  title:
+    "as before, while the route between the NATS servers of the nodes is held up: what was said of lost commits arrives after it",
+  figureTitle: "clients told to start over, nodes that dropped what was of before",
+  ci: false,
+  run: (context) => failOver(context, { lossless: false, routed: true }),
+});
+
 async function connectTo(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on("error", () => {});
@@ -421,6 +455,7 @@ export const databaseFaults: readonly Fault[] = [
   endBackends,
   failOverLossless,
   failOverNewEpoch,
+  failOverStaleRoute,
   freezeDatabase,
   lockTable,
   noConnections,
