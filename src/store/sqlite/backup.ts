@@ -3,7 +3,6 @@ import {
   closeSync,
   cpSync,
   existsSync,
-  fsyncSync,
   openSync,
   readSync,
   renameSync,
@@ -17,6 +16,7 @@ import { openForReading } from "./database.ts";
 import { takeLock } from "./lock.ts";
 import { isStore, migrate, readIdentity, renewEpoch } from "./migrations.ts";
 import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
+import { sync } from "./sync.ts";
 
 /** What a copy of a store holds. */
 export interface StoreSummary {
@@ -182,12 +182,6 @@ export function refuseCutOffRestore(path: string): void {
   throw new Error(
     `the restore of ${path} did not finish; run \`parlance restore\` again, or delete ${partialOf(path)} to start with no data`,
   );
-}
-
-function sync(path: string): void {
-  const descriptor = openSync(path, "r");
-  fsyncSync(descriptor);
-  closeSync(descriptor);
 }
 
 /** Removes a database and what SQLite keeps beside it. */

@@ -8,6 +8,7 @@ import { refuseCutOffRestore } from "./backup.ts";
 import { type ChannelOptions, WorkerChannel } from "./channel.ts";
 import type { CheckpointerData } from "./checkpointer.ts";
 import { takeLock } from "./lock.ts";
+import { keepDamagedLog, settleDamage } from "./log-damage.ts";
 import type { PackedEvents } from "./packed-events.ts";
 import { unpackEvents } from "./packed-events.ts";
 import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
@@ -30,15 +31,26 @@ export interface SqliteStoreOptions {
  * Opens the store in a SQLite file, for this process alone. One worker thread
  * writes and another reads, so that the disk never stops the event loop.
  *
+ * A store whose write-ahead log was damaged has lost commits: it gets a new
+ * epoch, so that nobody takes its positions for those they knew.
+ *
  * @throws Error when another process has the file, or it is of a newer release
  */
 export async function createSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const path = prepare(options.path);
   const lock = takeLock(path);
+  let isDamaged: boolean;
+  try {
+    isDamaged = keepDamagedLog(path);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
   const workerData: WorkerData = {
     path,
     maxFileBytes: options.maxFileBytes ?? Number.MAX_SAFE_INTEGER,
     checkpointDue: sharedNumber(),
+    epochDue: sharedNumber(isDamaged ? 1 : 0),
     commits: sharedNumber(),
   };
   const onCrash = (worker: string) => (error: unknown) =>
@@ -90,6 +102,10 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
 
   try {
     const identity = await writer.start();
+    if (isDamaged) {
+      const kept = settleDamage(path, Date.now());
+      options.logger?.error({ path, kept, epoch: identity.epoch }, damagedLog);
+    }
     await reader.start();
     checkpointer = startCheckpointer(workerData, onCrash("checkpointer"));
     return {
@@ -224,6 +240,9 @@ function workerUrl(name: string): URL {
   return new URL(import.meta.url.endsWith(".ts") ? `./${name}.ts` : `./${name}.js`, import.meta.url);
 }
 
-function sharedNumber(): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+function sharedNumber(value = 0): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(value);
 }
+
+const damagedLog =
+  "the write-ahead log was damaged, and commits behind the damage are lost: the store has a new epoch, and the damaged log is kept; check the disk";

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import type { TransferRow, TransferSource, TransferTable } from "../transfer.ts";
 import { openForWriting } from "./database.ts";
 import { takeLock } from "./lock.ts";
+import { isLogDamaged } from "./log-damage.ts";
 import { migrate, readIdentity } from "./migrations.ts";
 
 /** Columns that another kind of store has in another form. */
@@ -32,6 +33,10 @@ export function openTransferSource(path: string): TransferSource {
   if (!existsSync(path)) throw new Error(`there is no file ${path}`);
   const lock = takeLock(path);
   try {
+    if (isLogDamaged(path))
+      throw new Error(
+        `the write-ahead log of ${path} is damaged; start the service once, which keeps it and gives the data a new epoch`,
+      );
     const database = openForWriting({ path, maxFileBytes: Number.MAX_SAFE_INTEGER });
     migrate(database, path);
     const one = (sql: string) => database.prepare(sql).get();

@@ -12,6 +12,8 @@ export interface WorkerData {
   maxFileBytes: number;
   /** One number shared by the workers: not 0 when the writer should make a checkpoint. */
   checkpointDue: Int32Array;
+  /** One number shared by the workers: not 0 when the writer has to give the store a new epoch before anything else. */
+  epochDue: Int32Array;
   /** One number shared by the workers: how often the writer has committed, give or take 2^32. */
   commits: Int32Array;
 }

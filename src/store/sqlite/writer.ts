@@ -9,7 +9,7 @@ import { openForWriting } from "./database.ts";
 import { failureOf } from "./failures.ts";
 import { SqliteGroupTables } from "./group-tables.ts";
 import { Log } from "./log.ts";
-import { migrate, readIdentity } from "./migrations.ts";
+import { migrate, readIdentity, renewEpoch } from "./migrations.ts";
 import { createProbe } from "./probe.ts";
 import { type Engine, serve } from "./serve.ts";
 import { createUserWrites } from "./user-writes.ts";
@@ -24,6 +24,10 @@ function open(data: WorkerData, again: boolean): Engine {
     // the log file holds is written anew, into the database, before anything is appended behind it.
     if (again) database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     migrate(database, data.path);
+    if (Atomics.load(data.epochDue, 0) !== 0) {
+      renewEpoch(database);
+      Atomics.store(data.epochDue, 0, 0);
+    }
     return createEngine(database, data);
   } catch (error) {
     database.close();
