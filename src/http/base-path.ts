@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
+import { toOriginForm } from "../rpc/connect/target.ts";
 
 /** Answers requests of HTTP. */
 type Listener = (request: HttpRequest, response: HttpResponse) => void;
@@ -17,6 +18,7 @@ export function belowPath(basePath: string, listener: Listener): Listener {
   // From the address that the browser knows: a proxy may have put its own path before.
   const location = `${basePath.slice(basePath.lastIndexOf("/") + 1)}/`;
   return (request, response) => {
+    toOriginForm(request);
     const target = request.url ?? "";
     if (target.split("?", 1)[0] === basePath && (request.method === "GET" || request.method === "HEAD")) {
       response.writeHead(308, { location });

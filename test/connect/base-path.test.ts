@@ -1,5 +1,6 @@
 /** The HTTP port below a path. */
 
+import { get, type IncomingMessage } from "node:http";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -54,6 +55,15 @@ test.each([
   "/team%2fchat/healthz",
 ])("nothing is found at %s", async (path) => {
   expect((await ask(path)).status).toBe(404);
+});
+
+test("a request that names its target whole is found too, as those through a proxy do", async () => {
+  const path = `${origin}/team/chat/healthz`;
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    get(origin, { path, agent: false }, resolve).on("error", reject);
+  });
+  answer.resume();
+  expect(answer.statusCode).toBe(200);
 });
 
 test("Connect clients take the path with the address, and clients of gRPC need none", async () => {
