@@ -16,6 +16,7 @@ import type { Caller } from "./caller.ts";
 import { encodeEvent } from "./frames.ts";
 import { directConversationId, parseConversationId, peerOf } from "./ids.ts";
 import { decodeMessage, encodedSizeOf } from "./messages-codec.ts";
+import { toNumber } from "./numbers.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
@@ -43,7 +44,7 @@ export class Conversations {
 
   async listConversations({ unreadOnly, pageSize, pageToken }: ListConversationsRequest, { userId }: Caller) {
     const scope = ["ListConversations", userId, String(unreadOnly)];
-    const before = Number(this.#pages.read(scope, pageToken) ?? Number.MAX_SAFE_INTEGER);
+    const before = this.#pages.readNumber(scope, pageToken) ?? Number.MAX_SAFE_INTEGER;
     const limit = pageSize || defaultPageSize;
     const maxBytes = this.#maxBytes;
     const records = await this.#store.listConversations(userId, before, unreadOnly, limit + 1, maxBytes);
@@ -57,7 +58,7 @@ export class Conversations {
   }
 
   async markRead({ conversationId, upToSeq }: MarkReadRequest, { userId }: Caller) {
-    const rose = await this.#store.markRead(userId, conversationId, Number(upToSeq));
+    const rose = await this.#store.markRead(userId, conversationId, toNumber(upToSeq));
     if (rose) this.#publishReceipt(conversationId, userId, upToSeq);
     const record = await this.#store.getConversation(userId, conversationId);
     if (record === undefined) throw conversationNotFound();

@@ -3,6 +3,7 @@ import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import { ChatError, ErrorReason } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
+import { toNumber } from "./numbers.ts";
 
 /** The most devices whose cursor is kept in memory. */
 const maxCached = 100_000;
@@ -70,7 +71,7 @@ export class Cursors {
         { metadata: { epoch: this.#store.epoch } },
       );
     }
-    const position = Number(cursor.position);
+    const position = toNumber(cursor.position);
     if (position <= this.#seen()) return position;
     const last = await this.#store.lastPosition();
     if (position > last) {

@@ -14,6 +14,7 @@ import { toGroup, toMember } from "../store/group-events.ts";
 import { groupNotFound, notAMember, silenceOf } from "../store/group-refusals.ts";
 import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
+import { isTime } from "./numbers.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
@@ -116,9 +117,10 @@ export class Groups {
 
   async updateMember({ member, updateMask }: pb.UpdateMemberRequest, { userId }: Caller) {
     const target = member as Member;
-    const nanos = target.mutedUntilTime?.nanos ?? 0;
-    if (nanos < 0 || nanos > 999_999_999) {
-      throw invalid("member.muted_until_time", "timestamp", "must have nanos of 0 to 999,999,999");
+    const until = target.mutedUntilTime;
+    if (until !== undefined && !isTime(until)) {
+      const description = "must be from year 1 to 9999, with nanos of 0 to 999,999,999";
+      throw invalid("member.muted_until_time", "timestamp", description);
     }
     if (target.role === Role.OWNER && updateMask?.paths.includes("role")) {
       throw invalid("member.role", "not_owner", "must not be OWNER, which TransferOwnership gives");
@@ -137,7 +139,7 @@ export class Groups {
 
   async listMembers({ groupId, pageSize, pageToken }: pb.ListMembersRequest, { userId }: Caller) {
     const scope = ["ListMembers", userId, groupId];
-    const after = this.#pages.read(scope, pageToken) ?? "";
+    const after = this.#pages.readId(scope, pageToken) ?? "";
     await this.requireMember(groupId, userId);
     const limit = pageSize || defaultPageSize;
     const members = await this.#store.listMembers(groupId, after, limit + 1);
@@ -150,7 +152,7 @@ export class Groups {
 
   async listMyGroups({ pageSize, pageToken }: pb.ListMyGroupsRequest, { userId }: Caller) {
     const scope = ["ListMyGroups", userId];
-    const after = this.#pages.read(scope, pageToken) ?? "";
+    const after = this.#pages.readId(scope, pageToken) ?? "";
     const limit = pageSize || defaultPageSize;
     const records = await this.#store.listGroups(userId, after, limit + 1, this.#maxBytes);
     const groups = records.slice(0, limit).map((record) => toGroup(record));

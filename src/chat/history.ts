@@ -1,4 +1,3 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type {
   GetMessageRequest,
   ListMessagesRequest,
@@ -10,6 +9,7 @@ import { conversationNotFound } from "./conversations.ts";
 import type { Groups } from "./groups.ts";
 import { directConversationId, groupConversationId, parseMessageId } from "./ids.ts";
 import { decodeMessage, encodedSizeOf } from "./messages-codec.ts";
+import { ceilMs, floorMs, toNumber } from "./numbers.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
@@ -84,12 +84,15 @@ export class History {
     const { afterSeq, beforeSeq, afterTime, beforeTime } = request;
     const bounds = [afterSeq, beforeSeq, afterTime && floorMs(afterTime), beforeTime && ceilMs(beforeTime)];
     const scope = ["ListMessages", userId, conversationId, ...bounds.map(String)];
-    const from = this.#pages.read(scope, request.pageToken);
+    const from = this.#pages.readNumber(scope, request.pageToken);
 
     const fromEnd =
       afterSeq === undefined && afterTime === undefined && bounds.some((bound) => bound !== undefined);
-    let low = Math.max(Number(afterSeq ?? 0), access.visibleFromSeq - 1);
-    let high = Math.min(Number(beforeSeq ?? Number.MAX_SAFE_INTEGER), access.lastSeq + 1);
+    let low = Math.max(toNumber(afterSeq ?? 0n), access.visibleFromSeq - 1);
+    let high = Math.min(
+      beforeSeq === undefined ? access.lastSeq + 1 : toNumber(beforeSeq),
+      access.lastSeq + 1,
+    );
     if (afterTime !== undefined) {
       const seq = await this.#store.seqAtTime(conversationId, floorMs(afterTime) + 1);
       low = Math.max(low, seq - 1);
@@ -97,8 +100,8 @@ export class History {
     if (beforeTime !== undefined) {
       high = Math.min(high, await this.#store.seqAtTime(conversationId, ceilMs(beforeTime)));
     }
-    if (from !== undefined && fromEnd) high = Math.min(high, Number(from));
-    else if (from !== undefined) low = Math.max(low, Number(from));
+    if (from !== undefined && fromEnd) high = Math.min(high, from);
+    else if (from !== undefined) low = Math.max(low, from);
 
     const events = await this.#read(conversationId, {
       afterSeq: low,
@@ -160,15 +163,6 @@ export class History {
     const event = await this.#store.readPosition(key.position);
     return event?.kind === EventKind.MESSAGE && event.acceptTimeMs === key.acceptTimeMs ? event : undefined;
   }
-}
-
-/** Milliseconds since 1970, rounded down; the library's own `timestampMs` rounds to the nearest. */
-function floorMs({ seconds, nanos }: Timestamp): number {
-  return Number(seconds) * 1000 + Math.floor(nanos / 1_000_000);
-}
-
-function ceilMs({ seconds, nanos }: Timestamp): number {
-  return Number(seconds) * 1000 + Math.ceil(nanos / 1_000_000);
 }
 
 function messageNotFound(): ChatError {

@@ -31,20 +31,32 @@ export class PageTokens {
     const bytes = Buffer.from(token, "base64url");
     const value = bytes.subarray(macBytes).toString();
     if (bytes.length < macBytes || !timingSafeEqual(bytes.subarray(0, macBytes), this.#mac(scope, value))) {
-      throw new ChatError(
-        ErrorReason.INVALID_PAGE_TOKEN,
-        "page_token was not made by this list, or for another request; leave it out to start over",
-        {
-          violations: [
-            {
-              field: "page_token",
-              rule: "page_token",
-              description: "must be the next_page_token of the same request",
-            },
-          ],
-        },
-      );
+      throw invalidToken();
     }
+    return value;
+  }
+
+  /**
+   * Returns the value of a token that holds a number of the log, as `read` does.
+   *
+   * @throws ChatError INVALID_PAGE_TOKEN
+   */
+  readNumber(scope: readonly string[], token: string): number | undefined {
+    const value = this.read(scope, token);
+    if (value === undefined) return undefined;
+    // Who knows the key, which is no secret, can make tokens of any value.
+    if (!/^\d{1,15}$/.test(value)) throw invalidToken();
+    return Number(value);
+  }
+
+  /**
+   * Returns the value of a token that holds an id, as `read` does.
+   *
+   * @throws ChatError INVALID_PAGE_TOKEN
+   */
+  readId(scope: readonly string[], token: string): string | undefined {
+    const value = this.read(scope, token);
+    if (value !== undefined && /\p{Cc}/u.test(value)) throw invalidToken();
     return value;
   }
 
@@ -54,4 +66,20 @@ export class PageTokens {
       .digest()
       .subarray(0, macBytes);
   }
+}
+
+function invalidToken(): ChatError {
+  return new ChatError(
+    ErrorReason.INVALID_PAGE_TOKEN,
+    "page_token was not made by this list, or for another request; leave it out to start over",
+    {
+      violations: [
+        {
+          field: "page_token",
+          rule: "page_token",
+          description: "must be the next_page_token of the same request",
+        },
+      ],
+    },
+  );
 }
