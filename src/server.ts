@@ -270,6 +270,8 @@ function limitsOf(config: Config): ChatLimits {
     sessionMaxAgeMs: config.sessionMaxAgeMs,
     firstRequestTimeoutMs: config.firstRequestTimeoutMs,
     maxStreamsPerUser: config.maxStreamsPerUser,
+    maxGroupsPerUser: config.maxGroupsPerUser,
+    maxGroupsOwnedPerUser: config.maxGroupsOwnedPerUser,
     ...pick(config, defaultUserRates),
     ...pick(config, defaultLoginRates),
   };

@@ -440,6 +440,20 @@ export const settings = {
     description:
       "The most streams a user may have open on this node, one for each device; told to clients in `Limits`. Further ones are refused with `QUOTA_EXCEEDED`. 0 sets no limit.",
   }),
+  maxGroupsPerUser: integer({
+    default: 5_000,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most groups a user may be in; told to clients in `Limits`. Who would make it more is refused with `QUOTA_EXCEEDED`. 0 sets no limit.",
+  }),
+  maxGroupsOwnedPerUser: integer({
+    default: 1_000,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most groups a user may own: those they created and those handed to them. Disbanded ones do not count. 0 sets no limit.",
+  }),
   maxSendsPerSecond: rate(
     "How many messages a user may send per second, to users and groups, over all their devices.",
     500,

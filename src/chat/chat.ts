@@ -119,7 +119,7 @@ export class Chat {
     this.#catchUp = createCatchUp(store, keepFrames(frame));
     this.logins = new Logins(store, verifier, limits);
     this.sends = createSends(store, limits.maxContentBytes);
-    this.groups = new Groups(store, pages, limits.maxGroupMembers, limits.maxAnswerBytes);
+    this.groups = new Groups(store, pages, limits);
     this.conversations = new Conversations(store, bus, pages, limits.maxAnswerBytes);
     this.history = new History(store, this.groups, pages, limits.maxAnswerBytes);
     this.presences = new Presences(store, bus, this.hub, instanceId);

@@ -14,6 +14,8 @@ import { toGroup, toMember } from "../store/group-events.ts";
 import { groupNotFound, notAMember, silenceOf } from "../store/group-refusals.ts";
 import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
 import type { Caller } from "./caller.ts";
+import { GroupQuotas } from "./group-quotas.ts";
+import type { ChatLimits } from "./limits.ts";
 import { isTime } from "./numbers.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
@@ -45,15 +47,16 @@ const memberFieldOf: Record<string, (member: Member) => { role?: StoredRole; mut
 export class Groups {
   readonly #store: Store;
   readonly #pages: PageTokens;
+  readonly #quotas: GroupQuotas;
   readonly #maxMembers: number;
   readonly #maxBytes: number;
 
-  /** @param maxBytes the largest answer */
-  constructor(store: Store, pages: PageTokens, maxMembers: number, maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(store: Store, pages: PageTokens, limits: ChatLimits) {
+    this.#maxBytes = limits.maxAnswerBytes;
     this.#store = store;
     this.#pages = pages;
-    this.#maxMembers = maxMembers;
+    this.#quotas = new GroupQuotas(store, limits);
+    this.#maxMembers = limits.maxGroupMembers;
   }
 
   async createGroup(request: pb.CreateGroupRequest, { userId }: Caller) {
@@ -67,7 +70,11 @@ export class Groups {
     };
     const memberIds = [...new Set(request.memberIds)].filter((memberId) => memberId !== userId);
     const groupId = request.groupId || randomUUID();
-    const { group } = await this.#store.createGroup(groupId, userId, settings, memberIds);
+    const { group } = await this.#quotas.run(
+      { joining: [userId, ...memberIds], owner: userId },
+      () => this.#store.createGroup(groupId, userId, settings, memberIds),
+      async () => (await this.#store.getGroup(groupId)) !== undefined,
+    );
     return { group: toGroup(group) };
   }
 
@@ -96,7 +103,11 @@ export class Groups {
   }
 
   async joinGroup({ groupId }: pb.JoinGroupRequest, { userId }: Caller) {
-    const { members } = await this.#store.joinGroup(groupId, userId);
+    const { members } = await this.#quotas.run(
+      { joining: [userId] },
+      () => this.#store.joinGroup(groupId, userId),
+      () => this.#isMember(groupId, userId),
+    );
     return { member: toMember(members[0] as MemberRecord) };
   }
 
@@ -106,7 +117,13 @@ export class Groups {
   }
 
   async addMembers({ groupId, userIds, role }: pb.AddMembersRequest, { userId }: Caller) {
-    const { members } = await this.#store.addMembers(groupId, userId, [...new Set(userIds)], roleOf(role));
+    const others = [...new Set(userIds)];
+    const { members } = await this.#quotas.run(
+      { joining: others },
+      () => this.#store.addMembers(groupId, userId, others, roleOf(role)),
+      // How many groups somebody is in is nothing to tell those who may add nobody here.
+      async (id) => (await this.#isMember(groupId, id)) || !(await this.#isMember(groupId, userId)),
+    );
     return { members: members.map(toMember) };
   }
 
@@ -133,7 +150,11 @@ export class Groups {
   }
 
   async transferOwnership({ groupId, newOwnerId }: pb.TransferOwnershipRequest, { userId }: Caller) {
-    const { group } = await this.#store.transferOwnership(groupId, userId, newOwnerId);
+    const { group } = await this.#quotas.run(
+      { joining: [], owner: newOwnerId },
+      () => this.#store.transferOwnership(groupId, userId, newOwnerId),
+      async () => newOwnerId === userId || (await this.#store.getGroup(groupId))?.ownerId !== userId,
+    );
     return { group: toGroup(group) };
   }
 
@@ -178,6 +199,10 @@ export class Groups {
     if (member === undefined) throw notAMember(groupId, group.joinPolicy);
     const silence = silenceOf(group, member, deed);
     if (silence !== undefined) throw silence;
+  }
+
+  async #isMember(groupId: string, userId: string): Promise<boolean> {
+    return (await this.#store.getMember(groupId, userId)) !== undefined;
   }
 
   /**

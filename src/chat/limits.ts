@@ -1,10 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+import type { GroupQuotaLimits } from "./group-quotas.ts";
 import { defaultLoginRates, defaultUserRates, type LoginRates, type UserRates } from "./rate-limits.ts";
 
 /** The limits the chat keeps. Defaults are those of `config.ts`. */
-export interface ChatLimits extends UserRates, LoginRates {
+export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   /** The largest encoded `Content`, in bytes. */
   maxContentBytes: number;
   /** The largest encoded answer to a unary call, in bytes. Lists end their pages early; one message may be larger. */
@@ -48,6 +49,8 @@ export const defaultLimits: ChatLimits = {
   sessionMaxAgeMs: 3_000_000,
   firstRequestTimeoutMs: 10_000,
   maxStreamsPerUser: 100,
+  maxGroupsPerUser: 5_000,
+  maxGroupsOwnedPerUser: 1_000,
   ...defaultUserRates,
   ...defaultLoginRates,
 };
@@ -62,6 +65,7 @@ export function limitsMessage(limits: ChatLimits) {
     // Without a limit the field is not set.
     ...(limits.maxSendsPerSecond > 0 && { maxSendsPerSecond: limits.maxSendsPerSecond }),
     ...(limits.maxStreamsPerUser > 0 && { maxStreamsPerUser: limits.maxStreamsPerUser }),
+    ...(limits.maxGroupsPerUser > 0 && { maxGroupsPerUser: limits.maxGroupsPerUser }),
     ...(limits.maxReadsPerSecond > 0 && { maxReadsPerSecond: limits.maxReadsPerSecond }),
   });
 }

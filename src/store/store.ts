@@ -419,6 +419,8 @@ export interface Store {
    * `maxBytes`, which is no bound by default.
    */
   listGroups(userId: string, afterGroupId: string, limit: number, maxBytes?: number): Promise<GroupRecord[]>;
+  /** Counts the groups that users are in and own; those in none are left out. */
+  countGroups(userIds: readonly string[]): Promise<Map<string, { joined: number; owned: number }>>;
   /** Returns the ids of all groups a user is in, and the position up to which that is true. */
   groupIds(userId: string): Promise<{ groupIds: string[]; through: number }>;
 

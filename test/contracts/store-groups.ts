@@ -8,7 +8,7 @@ import {
 import { ErrorReason } from "../../src/errors.ts";
 import { EventKind, JoinPolicy, type LogEvent, Role } from "../../src/store/store.ts";
 import type { StoreUnderTest } from "./store.ts";
-import { createStaffedGroup, range, refused, settings, toGroup, unique } from "./store-support.ts";
+import { createStaffedGroup, range, refused, settings, toGroup, toUser, unique } from "./store-support.ts";
 
 const { GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND } = ErrorReason;
 const groupOf = (event: LogEvent | undefined) => fromBinary(GroupSchema, event?.body as Uint8Array);
@@ -16,6 +16,31 @@ const changeOf = (event: LogEvent | undefined) =>
   fromBinary(MembershipChangedSchema, event?.body as Uint8Array);
 
 export function groupTests(tested: () => StoreUnderTest): void {
+  test("the groups of users are counted, with those they own, as they are now", async () => {
+    const { store } = tested();
+    const [first, second, o, a, nobody] = ["g", "g", "o", "a", "n"].map(unique) as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    await store.createGroup(first, o, settings(), [a]);
+    await store.createGroup(second, o, settings(), [a]);
+    await store.append(toUser(o, a));
+    expect(await store.countGroups([o, a, nobody])).toEqual(
+      new Map([
+        [o, { joined: 2, owned: 2 }],
+        [a, { joined: 2, owned: 0 }],
+      ]),
+    );
+    await store.transferOwnership(first, o, a);
+    await store.leaveGroup(first, o);
+    await store.disbandGroup(second, o);
+    expect(await store.countGroups([o, a])).toEqual(new Map([[a, { joined: 1, owned: 1 }]]));
+    expect(await store.countGroups([])).toEqual(new Map());
+  });
+
   test("a group begins with its settings and then its members, all from seq 1", async () => {
     const { store } = tested();
     const [groupId, o, a, b] = [unique("g"), unique("o"), unique("a"), unique("b")];

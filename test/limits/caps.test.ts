@@ -1,5 +1,6 @@
 import { connect as dial, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ErrorReason } from "../../src/errors.ts";
 import { failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
@@ -97,4 +98,67 @@ test("a user has so many streams at most, whoever comes first, and others have t
     ]) as Promise<boolean>;
   });
   await (await server.login("bob")).stream().open();
+});
+
+test("a user owns and is in so many groups at most, also when many requests come at once", async () => {
+  const server = await serve({ maxGroupsPerUser: 4, maxGroupsOwnedPerUser: 3 });
+  const [alice, bob, carol] = [
+    await server.login("alice"),
+    await server.login("bob"),
+    await server.login("carol"),
+  ];
+  const made = await Promise.all(
+    Array.from({ length: 12 }, (_, n) =>
+      alice.groups.createGroup({ groupId: `a${n}`, joinPolicy: JoinPolicy.OPEN }).then(
+        () => [`a${n}`],
+        () => [],
+      ),
+    ),
+  );
+  const owned = made.flat();
+  expect(owned).toHaveLength(3);
+  const quota = (userId: string, description: string) => ({
+    code: "RESOURCE_EXHAUSTED",
+    reason: ErrorReason.QUOTA_EXCEEDED,
+    quota: { subject: `user:${userId}`, description },
+    retryAfterMs: undefined,
+  });
+  const tooManyOwned = quota("alice", "maxGroupsOwnedPerUser: at most 3 groups");
+  expect(await failureOf((options) => alice.groups.createGroup({}, options))).toMatchObject(tooManyOwned);
+  // What was made before is said to be so.
+  const again = await failureOf((options) =>
+    alice.groups.createGroup({ groupId: owned[0] as string }, options),
+  );
+  expect(again.reason).toBe(ErrorReason.GROUP_ID_TAKEN);
+
+  await bob.groups.createGroup({ groupId: "b0", memberIds: ["alice", "carol"] });
+  const tooMany = quota("alice", "maxGroupsPerUser: at most 4 groups");
+  expect(
+    await failureOf((options) => bob.groups.createGroup({ memberIds: ["alice"] }, options)),
+  ).toMatchObject(tooMany);
+  await bob.groups.createGroup({ groupId: "b1", joinPolicy: JoinPolicy.OPEN });
+  expect(
+    await failureOf((options) =>
+      bob.groups.addMembers({ groupId: "b1", userIds: ["dave", "alice"] }, options),
+    ),
+  ).toMatchObject(tooMany);
+  expect(await failureOf((options) => alice.groups.joinGroup({ groupId: "b1" }, options))).toMatchObject(
+    tooMany,
+  );
+  // Who is in it already is no one more, and who may add nobody learns nothing.
+  await bob.groups.addMembers({ groupId: "b0", userIds: ["alice"] });
+  const stranger = await failureOf((options) =>
+    carol.groups.addMembers({ groupId: "b1", userIds: ["alice"] }, options),
+  );
+  expect(stranger.reason).toBe(ErrorReason.NOT_A_MEMBER);
+  expect(
+    await failureOf((options) =>
+      bob.groups.transferOwnership({ groupId: "b0", newOwnerId: "alice" }, options),
+    ),
+  ).toMatchObject(tooManyOwned);
+
+  // Room again.
+  await alice.groups.disbandGroup({ groupId: owned[0] as string });
+  await alice.groups.joinGroup({ groupId: "b1" });
+  expect((await alice.stream().open()).limits?.maxGroupsPerUser).toBe(4);
 });

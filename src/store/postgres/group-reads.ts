@@ -1,4 +1,5 @@
 import type { GroupRecord, MemberRecord } from "../store.ts";
+import { textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 import {
   type GroupRow,
@@ -41,6 +42,13 @@ const groupsStatement: Statement = {
     WHERE q.before <= $4 ORDER BY q."groupId"
   `,
 };
+const countsStatement: Statement = {
+  name: "count_groups",
+  text: `
+    SELECT m.user_id AS "userId", count(*) AS joined, count(*) FILTER (WHERE g.owner_id = m.user_id) AS owned
+    FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ANY ($1) GROUP BY m.user_id
+  `,
+};
 const groupIdsStatement: Statement = {
   name: "group_ids",
   text: `
@@ -76,6 +84,12 @@ export function createGroupReads(reads: Connections) {
       type Row = GroupRow & { before: unknown };
       const rows = await reads.run<Row>(groupsStatement, [userId, afterGroupId, limit, maxBytes]);
       return rows.map(({ before: _, ...row }) => toGroupRecord(row));
+    },
+
+    async countGroups(userIds: readonly string[]): Promise<Map<string, { joined: number; owned: number }>> {
+      type Row = { userId: string; joined: number; owned: number };
+      const rows = await reads.run<Row>(countsStatement, [textArray(userIds)]);
+      return new Map(rows.map(({ userId, ...counts }) => [userId, counts]));
     },
 
     async groupIds(userId: string): Promise<{ groupIds: string[]; through: number }> {

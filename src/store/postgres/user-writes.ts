@@ -1,8 +1,8 @@
+import { InOrder } from "../in-order.ts";
 import type { DeviceRecord, SessionRecord } from "../store.ts";
 import { bigintArray, textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 import type { Identity } from "./identity.ts";
-import { InOrder } from "./in-order.ts";
 
 /** For how long a token that expired is still known as such. */
 const keepExpiredMs = 86_400_000;

@@ -23,6 +23,10 @@ export function createGroupReads(database: DatabaseSync) {
   const selectGroupIds = database.prepare(`
     SELECT g.group_id AS groupId FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ?
   `);
+  const selectCounts = database.prepare(`
+    SELECT count(*) AS joined, count(*) FILTER (WHERE g.owner_id = m.user_id) AS owned
+    FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ?
+  `);
   const selectLast = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
 
   return {
@@ -43,6 +47,14 @@ export function createGroupReads(database: DatabaseSync) {
     listGroups(userId: string, afterGroupId: string, limit: number, maxBytes?: number): GroupRecord[] {
       const rows = selectGroups.iterate(userId, afterGroupId, limit);
       return takeWithin(rows, maxBytes, ({ attributes }) => String(attributes).length).map(toGroupRecord);
+    },
+
+    countGroups(userIds: readonly string[]): Map<string, { joined: number; owned: number }> {
+      const counts = userIds.map((userId) => {
+        const row = selectCounts.get(userId);
+        return [userId, { joined: Number(row?.joined), owned: Number(row?.owned) }] as const;
+      });
+      return new Map(counts.filter(([, { joined }]) => joined > 0));
     },
 
     groupIds(userId: string): { groupIds: string[]; through: number } {

@@ -162,6 +162,7 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     transferOwnership: (...args) => writer.call("transferOwnership", args),
     listMembers: (...args) => reader.call("listMembers", args),
     listGroups: (...args) => reader.call("listGroups", args),
+    countGroups: (...args) => reader.call("countGroups", args),
     groupIds: (...args) => reader.call("groupIds", args),
     openDevice: (...args) => writer.call("openDevice", args),
     saveCursors: (...args) => writer.call("saveCursors", args),

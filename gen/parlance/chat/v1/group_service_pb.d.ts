@@ -621,7 +621,7 @@ export declare const GroupService: GenService<{
    * be repeated: once it has succeeded it answers GROUP_ID_TAKEN, and `GetGroup`
    * tells whether the group is the caller's.
    *
-   * Errors: GROUP_ID_TAKEN, GROUP_FULL.
+   * Errors: GROUP_ID_TAKEN, GROUP_FULL, QUOTA_EXCEEDED.
    *
    * @generated from rpc parlance.chat.v1.GroupService.CreateGroup
    */
@@ -671,7 +671,7 @@ export declare const GroupService: GenService<{
    * Makes the caller a member. Who was a READER or muted when they last left is
    * so again.
    *
-   * Errors: GROUP_NOT_FOUND, ALREADY_A_MEMBER, GROUP_FULL.
+   * Errors: GROUP_NOT_FOUND, ALREADY_A_MEMBER, GROUP_FULL, QUOTA_EXCEEDED.
    *
    * @generated from rpc parlance.chat.v1.GroupService.JoinGroup
    */
@@ -699,7 +699,7 @@ export declare const GroupService: GenService<{
    * group may not add members either.
    *
    * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER, JOIN_NOT_ALLOWED, ROLE_TOO_LOW,
-   * GROUP_FULL, MEMBER_MUTED, GROUP_MUTED.
+   * GROUP_FULL, MEMBER_MUTED, GROUP_MUTED, QUOTA_EXCEEDED.
    *
    * @generated from rpc parlance.chat.v1.GroupService.AddMembers
    */
@@ -738,7 +738,7 @@ export declare const GroupService: GenService<{
   /**
    * Makes another member the owner; the former owner becomes an admin.
    *
-   * Errors: GROUP_NOT_FOUND, ROLE_TOO_LOW, MEMBER_NOT_FOUND.
+   * Errors: GROUP_NOT_FOUND, ROLE_TOO_LOW, MEMBER_NOT_FOUND, QUOTA_EXCEEDED.
    *
    * @generated from rpc parlance.chat.v1.GroupService.TransferOwnership
    */
