@@ -94,7 +94,7 @@ export async function startServer(
       maxReceiveMessageLength: config.maxRequestBytes,
       maxConnections,
     };
-    const grpcOptions = { tls, reflection: config.reflection, limits, log };
+    const grpcOptions = { tls, reflection: showsReflection(config), limits, log };
     const grpc = await startGrpcServer({
       ...grpcOptions,
       host: config.host,
@@ -304,8 +304,7 @@ function httpOptionsOf(
   { servicesFor, logins }: DeferredServices,
   log: Logger,
 ): Omit<HttpEdgeOptions, "connections"> {
-  const { host, httpPort, reflection, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins, httpBasePath } =
-    config;
+  const { host, httpPort, maxRequestBytes, maxUnaryDeadlineMs, corsOrigins, httpBasePath } = config;
   return {
     host,
     port: httpPort,
@@ -313,7 +312,7 @@ function httpOptionsOf(
     services: servicesFor,
     logins,
     log,
-    reflection,
+    reflection: showsReflection(config),
     maxRequestBytes,
     maxUnaryDeadlineMs,
     corsOrigins: (corsOrigins !== undefined && parseOrigins(corsOrigins)) || [],
@@ -322,6 +321,11 @@ function httpOptionsOf(
     pageFolder: pageFolders.find((folder) => existsSync(folder)),
     limits: { ...config, maxConnections: maxConnectionsOf(config) },
   };
+}
+
+/** Whether strangers may ask for the contract. In production clients have it anyway. */
+function showsReflection({ reflection, auth }: Config): boolean {
+  return reflection ?? auth === "dev";
 }
 
 function verifierOf({ auth, jwtSecret, jwtIssuer, jwtAudience, jwtMaxAgeSeconds }: Config): TokenVerifier {

@@ -84,7 +84,10 @@ function choice<const V extends string>(options: {
   };
 }
 
-function flag(options: { default: boolean; description: string }): Setting<boolean> {
+function flag<const D extends boolean | undefined>(options: {
+  default: D;
+  description: string;
+}): Setting<boolean | D> {
   return {
     kind: "flag",
     description: options.description,
@@ -578,8 +581,9 @@ export const settings = {
   }),
 
   reflection: flag({
-    default: true,
-    description: "Whether server reflection is on, so that `grpcurl` and `buf curl` need no files.",
+    default: undefined,
+    description:
+      "Whether server reflection is on, so that `grpcurl` and `buf curl` need no files. Anyone may ask it, so without this setting it is on with `auth` = `dev` only.",
   }),
   logCalls: choice({
     values: ["all", "failed", "none"],

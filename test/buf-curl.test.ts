@@ -1,12 +1,14 @@
 /** The service as somebody meets it who has nothing but `buf curl`: no files, no client. */
 
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { eventually } from "./support/eventually.ts";
 import { exitOf, makeDataDir } from "./support/serve-child.ts";
+import { startTestServer } from "./support/server.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules/.bin");
@@ -256,3 +258,28 @@ function refusalOf({ stderr }: Program): { code: string; says: string } {
   const { code, details } = JSON.parse(stderr) as { code: string; details: { value: string }[] };
   return { code, says: details.map(({ value }) => Buffer.from(value, "base64").toString()).join() };
 }
+
+test.each([
+  ["dev", undefined, true],
+  ["jwt", undefined, false],
+  ["jwt", true, true],
+] as const)("with auth %s and reflection %s the contract is shown: %s", async (auth, reflection, isShown) => {
+  const jwtSecret = auth === "jwt" ? "a secret of thirty-two bytes and more" : undefined;
+  const server = await startTestServer({ auth, jwtSecret, reflection });
+  onTestFinished(() => server.close());
+  for (const address of [server.address, server.server.httpAddress]) {
+    const args = [
+      "curl",
+      "--http2-prior-knowledge",
+      "--protocol",
+      "grpc",
+      "--list-services",
+      `http://${address}`,
+    ];
+    const listed = await promisify(execFile)(buf, args).then(
+      ({ stdout }) => stdout.includes("parlance.chat.v1.ChatService"),
+      () => false,
+    );
+    expect(listed).toBe(isShown);
+  }
+});

@@ -8,7 +8,7 @@ import {
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import { type ServiceImplementation, Status } from "nice-grpc";
+import { ServerError, type ServiceImplementation, Status } from "nice-grpc";
 import { file_google_rpc_code } from "../../gen/google/rpc/code_pb.js";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
 import { file_google_rpc_status } from "../../gen/google/rpc/status_pb.js";
@@ -38,7 +38,8 @@ export interface Reflection {
  *
  * It lists the given services and itself. Their files are served with all they
  * import and with options kept; the types of health, of protovalidate and of
- * `google.rpc`, in which error details travel, can be looked up as well.
+ * `google.rpc`, in which error details travel, can be looked up as well. What
+ * is asked for too much ends with RESOURCE_EXHAUSTED.
  */
 export function createReflection(
   services: ReadonlyArray<Pick<DescService, "typeName" | "file">>,
@@ -54,12 +55,18 @@ export function createReflection(
   ]);
   const names = [...new Set(listed.map((service) => service.typeName))].sort();
 
+  const budget = createBudget();
+
   const implementation: Reflection["implementation"] = {
     async *serverReflectionInfo(requests) {
       const sent = new Set<DescFile>();
+      let bytes = 0;
       for await (const request of requests) {
         refuseUndecodable(request);
         const messageResponse = answer(index, names, request.messageRequest, sent);
+        const size = sizeOf(messageResponse) + request.host.length;
+        bytes += size;
+        if (bytes > maxStreamBytes || !budget.take(size)) throw tooMuch();
         yield { validHost: request.host, originalRequest: request, messageResponse };
       }
     },
@@ -75,6 +82,42 @@ export function createReflection(
   ];
 }
 
+/** The most that one stream is answered, in bytes: several times all there is. */
+const maxStreamBytes = 2_097_152;
+/** The most that all streams are answered within a second, in bytes. */
+const maxBytesPerSecond = 8_388_608;
+
+/** Counts what all streams are answered, second by second. */
+function createBudget() {
+  let left = maxBytesPerSecond;
+  let sinceMs = performance.now();
+  return {
+    /** Returns whether so many bytes may still be sent in this second. */
+    take(bytes: number): boolean {
+      const nowMs = performance.now();
+      if (nowMs - sinceMs >= 1_000) {
+        left = maxBytesPerSecond;
+        sinceMs = nowMs;
+      }
+      left -= bytes;
+      return left >= 0;
+    },
+  };
+}
+
+function tooMuch(): ServerError {
+  return new ServerError(
+    Status.RESOURCE_EXHAUSTED,
+    "reflection was asked for too much; ask for each file once, or again in a second",
+  );
+}
+
+/** About how many bytes an answer takes; one without files costs as much as a small one. */
+function sizeOf(answer: Answer): number {
+  if (answer.case !== "fileDescriptorResponse") return 1_024;
+  return (answer.value.fileDescriptorProto ?? []).reduce((sum, { length }) => sum + length, 0);
+}
+
 function answer(
   index: FileIndex,
   serviceNames: readonly string[],
@@ -85,15 +128,15 @@ function answer(
     case "listServices":
       return { case: "listServicesResponse", value: { service: serviceNames.map((name) => ({ name })) } };
     case "fileByFilename":
-      return fileAnswer(index.byName.get(request.value), `file ${request.value}`, sent);
+      return fileAnswer(index, index.byName.get(request.value), `file ${request.value}`, sent);
     case "fileContainingSymbol":
-      return fileAnswer(index.bySymbol.get(request.value), `symbol ${request.value}`, sent);
+      return fileAnswer(index, index.bySymbol.get(request.value), `symbol ${request.value}`, sent);
     case "fileContainingExtension": {
       const { containingType, extensionNumber } = request.value;
       const file = index.extensions
         .get(containingType)
         ?.find((extension) => extension.number === extensionNumber)?.file;
-      return fileAnswer(file, `extension ${extensionNumber} of ${containingType}`, sent);
+      return fileAnswer(index, file, `extension ${extensionNumber} of ${containingType}`, sent);
     }
     case "allExtensionNumbersOfType": {
       if (!index.bySymbol.has(request.value)) return notFound(`type ${request.value}`);
@@ -115,13 +158,18 @@ function notFound(what: string): Answer {
 }
 
 /** The file itself, and of what it imports whatever this stream has not had yet. */
-function fileAnswer(file: DescFile | undefined, what: string, sent: Set<DescFile>): Answer {
+function fileAnswer(
+  { encoded }: FileIndex,
+  file: DescFile | undefined,
+  what: string,
+  sent: Set<DescFile>,
+): Answer {
   if (file === undefined) return notFound(what);
   const files = [...withDependencies([file])].filter(
     (dependency) => dependency === file || !sent.has(dependency),
   );
   for (const each of files) sent.add(each);
-  const fileDescriptorProto = files.map((each) => toBinary(FileDescriptorProtoSchema, each.proto));
+  const fileDescriptorProto = files.map((each) => encoded.get(each) as Uint8Array);
   return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
 }
 
@@ -132,12 +180,19 @@ interface FileIndex {
   bySymbol: Map<string, DescFile>;
   /** By full name of the extended message. */
   extensions: Map<string, DescExtension[]>;
+  encoded: Map<DescFile, Uint8Array>;
 }
 
 function indexFiles(roots: readonly DescFile[]): FileIndex {
-  const index: FileIndex = { byName: new Map(), bySymbol: new Map(), extensions: new Map() };
+  const index: FileIndex = {
+    byName: new Map(),
+    bySymbol: new Map(),
+    extensions: new Map(),
+    encoded: new Map(),
+  };
   for (const file of withDependencies(roots)) {
     index.byName.set(file.proto.name, file);
+    index.encoded.set(file, toBinary(FileDescriptorProtoSchema, file.proto));
     for (const symbol of symbolsOf(file)) index.bySymbol.set(symbol, file);
     for (const type of nestedTypes(file)) {
       if (type.kind !== "extension") continue;

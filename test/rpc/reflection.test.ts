@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { createChannel, createClient, createServer } from "nice-grpc";
+import { type ClientError, createChannel, createClient, createServer, Status } from "nice-grpc";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import type {
@@ -213,4 +213,14 @@ test("what is not there is an answer with an error, and the stream goes on", asy
   expect(
     answers.map((answer) => (answer.case === "errorResponse" ? answer.value.errorCode : answer.case)),
   ).toEqual([5, 5, 5, 5, 3, "listServicesResponse"]);
+});
+
+test("asking for the same files again and again ends with RESOURCE_EXHAUSTED", async () => {
+  const { ask } = await start();
+  const one = { case: "fileContainingSymbol" as const, value: "parlance.chat.v1.ChatService" };
+  const asked = ask(...Array(5_000).fill(one)).then(
+    () => "answered",
+    (error: ClientError) => error.code,
+  );
+  expect(await asked).toBe(Status.RESOURCE_EXHAUSTED);
 });
