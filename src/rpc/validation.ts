@@ -7,8 +7,12 @@ import {
 } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { ChatError, type ChatErrorDetails, ErrorReason } from "../errors.ts";
+import { createListLengths } from "./list-lengths.ts";
 import { createQuickCheck } from "./quick-check.ts";
+
+/** How many broken rules a refusal names. */
+const maxNamed = 10;
 
 /** Checks requests against the rules that the schema states. */
 export interface RequestValidator {
@@ -43,6 +47,7 @@ export function createRequestValidator(): RequestValidator {
   };
   const validator = createValidator({ regexMatch: match });
   const quickCheck = createQuickCheck(match);
+  const overlongLists = createListLengths();
 
   function check<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): Violation[] {
     const result = validator.validate(schema, message);
@@ -53,6 +58,8 @@ export function createRequestValidator(): RequestValidator {
   return {
     validate(schema, message) {
       if (quickCheck(schema, message)) return;
+      const overlong = overlongLists(schema, message);
+      if (overlong.length > 0) throw refusal(overlong, overlong.length);
       const violations = check(schema, message);
       if (violations.length > 0) throw invalidRequest(violations);
     },
@@ -73,13 +80,17 @@ function requestTypes(services: ReadonlyArray<Pick<DescService, "methods">>): Se
 }
 
 function invalidRequest(broken: readonly Violation[]): ChatError {
-  const violations = broken.map((violation) => ({
+  const named = broken.slice(0, maxNamed).map((violation) => ({
     field: pathToString(violation.field),
     rule: violation.ruleId,
     description: describe(violation),
   }));
+  return refusal(named, broken.length);
+}
+
+function refusal(violations: NonNullable<ChatErrorDetails["violations"]>, count: number): ChatError {
   const [first] = violations;
-  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
+  const more = count > 1 ? ` (and ${count - 1} more)` : "";
   return new ChatError(ErrorReason.INVALID_REQUEST, `${first?.field}: ${first?.description}${more}`, {
     violations,
   });
