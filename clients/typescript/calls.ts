@@ -7,6 +7,7 @@ import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { checked, numberOf, requestOf } from "./arguments.ts";
 import { errorOfCall, hadNoEffect, isOfServer, isTransient, ParlanceError, Status } from "./errors.ts";
+import { callHost, hostFailed } from "./host-calls.ts";
 import type { Line } from "./line.ts";
 import type { Login } from "./login.ts";
 import { Backoff } from "./reconnect.ts";
@@ -73,7 +74,9 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
         token = await settings.login?.token();
         const attempt = startAttempt(settings, { ...options, metadata }, deadline, token);
         try {
-          return yield* call.next(request as typeof call.request, attempt.options);
+          const response = yield* call.next(request as typeof call.request, attempt.options);
+          attempt.check();
+          return response;
         } catch (error) {
           throw attempt.explain(error);
         } finally {
@@ -114,6 +117,8 @@ export function withReadOptions(client: object): object {
 
 interface Attempt {
   options: CallOptions;
+  /** @throws ParlanceError when a function given with the call failed */
+  check(): void;
   /** Turns what the attempt failed with into the error to go on with. */
   explain(error: unknown): unknown;
   end(): void;
@@ -134,18 +139,33 @@ function startAttempt(
   const signals = [timeout.signal, settings.closed];
   if (options.signal) signals.push(options.signal);
   let detailsBin: Uint8Array | undefined;
+  let hostError: ParlanceError | undefined;
+  /** Calls what was given with the call. Thrown where the transport calls it, an error would end the process. */
+  const tell = (name: "onHeader" | "onTrailer", metadata: Metadata) =>
+    callHost(
+      () => options[name]?.(metadata),
+      (cause) => {
+        hostError = hostFailed(name, cause);
+        timeout.abort();
+      },
+    );
 
   return {
     options: {
       ...options,
       metadata,
       signal: AbortSignal.any(signals),
+      onHeader: (header) => tell("onHeader", header),
       onTrailer(trailer) {
         detailsBin = trailer.get("grpc-status-details-bin");
-        options.onTrailer?.(trailer);
+        tell("onTrailer", trailer);
       },
     },
+    check() {
+      if (hostError !== undefined) throw hostError;
+    },
     explain(error) {
+      if (hostError !== undefined) return hostError;
       if (error instanceof ClientError)
         return errorOfCall(error.code as number, error.details, detailsBin, error);
       if (options.signal?.aborted) return error;

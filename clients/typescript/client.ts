@@ -24,14 +24,17 @@ import { Acks } from "./acks.ts";
 import { checked, invalidArgument, requestOf } from "./arguments.ts";
 import { type CallExtras, callMiddleware, withReadOptions } from "./calls.ts";
 import { ParlanceError, Status } from "./errors.ts";
+import { EventCallback } from "./event-callback.ts";
 import { EventLog } from "./event-log.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { ClientEvent } from "./events.ts";
 import { GrpcStreams } from "./grpc-streams.ts";
+import { callHost, hostFailed } from "./host-calls.ts";
 import { Line } from "./line.ts";
 import { type ClientState, Live } from "./live.ts";
-import { type Credentials, type DeviceInit, Login } from "./login.ts";
+import { type Credentials, type DeviceInit, Login, timedCredentials } from "./login.ts";
 import { fetchMissed } from "./missed.ts";
+import { checkOptions } from "./options.ts";
 import type { BackoffOptions } from "./reconnect.ts";
 import { Requests } from "./requests.ts";
 import { type ContentInit, type SendInit, Sends } from "./sends.ts";
@@ -55,9 +58,11 @@ export interface ConnectOptions {
   replayLimit?: number;
   /**
    * Called with each event, instead of iterating `events()`: the cheapest way to
-   * take many. What it does not throw on counts as taken.
+   * take many. The next one waits for the promise, if it returns one. What it
+   * does not throw on counts as taken; throwing or rejecting ends the client,
+   * and the event comes again when the device connects next.
    */
-  onEvent?: (event: ClientEvent) => void;
+  onEvent?: (event: ClientEvent) => unknown;
   /**
    * `auto`: an event is acknowledged when the application asks for the next one,
    * when `onEvent` returns, or when it closes the client. `manual`: by `ack`.
@@ -143,6 +148,7 @@ export class ParlanceClient {
   readonly #sends: Sends;
   readonly #acks: Acks;
   readonly #queue: EventQueue;
+  readonly #callback: EventCallback | undefined;
   readonly #listeners = new Set<(state: ClientState, error?: ParlanceError) => void>();
   #live: Live | undefined;
   #state: ClientState = "connecting";
@@ -155,6 +161,7 @@ export class ParlanceClient {
   /** @internal Use `connect`. */
   constructor(options: ConnectOptions) {
     this.#options = options;
+    checkOptions(options);
     const { address = [], deadlineMs = 30_000, connectTimeoutMs = 10_000 } = options;
     this.#line = new Line(options.transport ?? createTransport({ ...options, address }));
 
@@ -162,10 +169,9 @@ export class ParlanceClient {
     const loginClient = createClientFactory()
       .use(callMiddleware(settings))
       .create(toDefinition(ChatService), this.#line.channel);
-    this.#login = new Login(options.credentials, options.device ?? {}, (request) =>
-      loginClient.login(request, {
-        deadlineMs: this.#state === "connecting" ? connectTimeoutMs : deadlineMs,
-      }),
+    const loginMs = () => (this.#state === "connecting" ? connectTimeoutMs : deadlineMs);
+    this.#login = new Login(timedCredentials(options.credentials, loginMs), options.device ?? {}, (request) =>
+      loginClient.login(request, { deadlineMs: loginMs() }),
     );
 
     const factory = createClientFactory().use(callMiddleware({ ...settings, login: this.#login }));
@@ -179,10 +185,14 @@ export class ParlanceClient {
 
     this.#log = new EventLog({ gapless: options.eventKinds === undefined });
     this.#acks = new Acks({ send: (cursor) => this.#requests.tell({ case: "ack", value: { cursor } }) });
-    this.#queue = new EventQueue(options.maxWaitingEvents ?? 1_000, {
-      onDone: (event) => this.#onDone(event),
+    const { onEvent, maxWaitingEvents = 1_000 } = options;
+    const hooks = {
+      onDone: (event: ClientEvent) => this.#onDone(event),
       onRoom: () => this.#onRoom(),
-    });
+      onFailed: (cause: unknown) => this.#onHostFailed("onEvent", cause),
+    };
+    this.#queue = new EventQueue(maxWaitingEvents, hooks);
+    this.#callback = onEvent && new EventCallback(onEvent, maxWaitingEvents, hooks);
     this.#sends = new Sends({
       ask: (request, deadline) => this.#requests.ask(request, deadline),
       streaming: () => this.#live !== undefined && !this.#full,
@@ -255,7 +265,7 @@ export class ParlanceClient {
 
   /**
    * Calls a listener at each change of `state`; with `closed` comes the error
-   * that ended the client, if one did.
+   * that ended the client, if one did. A listener that throws ends the client.
    *
    * @returns what to call to hear no more
    */
@@ -338,9 +348,10 @@ export class ParlanceClient {
   }
 
   async #close(): Promise<void> {
-    const last = this.#queue.lastTaken;
+    const last = this.#queue.lastTaken ?? this.#callback?.current;
     if (last !== undefined) this.#onDone(last);
     this.#queue.end();
+    this.#callback?.end();
     await this.#ackLast();
     this.#closing.abort();
     this.#requests.fail(new ParlanceError(Status.CANCELLED, "the client was closed"));
@@ -367,6 +378,10 @@ export class ParlanceClient {
     }
     if (state === "closed") {
       this.#queue.end(error);
+      this.#callback?.end();
+      // Nobody else would hear of it.
+      if (error !== undefined && this.#callback !== undefined && this.#listeners.size === 0)
+        process.emitWarning(error);
       if (error !== undefined) this.#requests.fail(error);
     }
     this.#setState(state, error);
@@ -377,18 +392,27 @@ export class ParlanceClient {
     // Until the first stream is open, all tries are one.
     if (this.#state === "connecting" && state === "reconnecting") return;
     this.#state = state;
-    for (const listener of [...this.#listeners]) listener(state, error);
+    for (const listener of [...this.#listeners]) {
+      callHost(
+        () => listener(state, error),
+        (cause) => this.#onHostFailed("a listener of onState", cause),
+      );
+    }
+  }
+
+  /** Ends the client: an application that failed to take in what happened is told so, rather than left behind. */
+  #onHostFailed(name: string, cause: unknown): void {
+    const error = hostFailed(name, cause);
+    const live = this.#live;
+    if (live === undefined || this.#state === "closed") process.emitWarning(error);
+    // What was taken before shall not come again.
+    else void this.#ackLast().then(() => live.stop(error));
   }
 
   #show(event: ClientEvent): void {
     if (this.#closed !== undefined) return;
     if (event.case === "reset") this.#acks.takeLatest();
-    if (this.#options.onEvent === undefined) {
-      if (!this.#queue.push(event)) this.#full = true;
-      return;
-    }
-    this.#options.onEvent(event);
-    this.#onDone(event);
+    if (!(this.#callback ?? this.#queue).push(event)) this.#full = true;
   }
 
   #onDone(event: ClientEvent): void {

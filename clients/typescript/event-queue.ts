@@ -86,8 +86,12 @@ export class EventQueue implements AsyncIterableIterator<ClientEvent, undefined>
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  /** Leaves the loop. The event it left with counts as not dealt with. */
+  /** Leaves the loop. The event it left with counts as not dealt with: it comes again. */
   return(): Promise<IteratorResult<ClientEvent, undefined>> {
+    if (this.#lastTaken !== undefined && (!this.#ended || this.#error !== undefined)) {
+      this.#events.splice(0, this.#first, this.#lastTaken);
+      this.#first = 0;
+    }
     this.#lastTaken = undefined;
     return Promise.resolve({ value: undefined, done: true });
   }

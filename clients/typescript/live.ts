@@ -78,7 +78,9 @@ export class Live {
 
   /** Starts, and never rejects. */
   start(): void {
-    this.#done = this.#run();
+    this.#done = this.#run().catch((error: unknown) =>
+      this.#options.onState("closed", asParlanceError(error)),
+    );
   }
 
   /** Reads on: the application takes events again. */
@@ -141,6 +143,7 @@ export class Live {
       }
       const leave = end.error !== undefined && isOfServer(end.error);
       if (leave) this.#options.streams.renew();
+      this.#wait = new AbortController();
       this.#options.onState("reconnecting");
       if ((end.openMs ?? 0) >= goodStreamMs) this.#backoff.reset();
       // How long a server that is out of service asks to stay away concerns no other.
@@ -148,7 +151,6 @@ export class Live {
       const askedMs = millis(end.closed?.retryAfter) ?? askedByErrorMs;
       const waitMs = this.#backoff.next(Math.max(askedMs, this.#notBefore - performance.now()));
       this.#options.onWait?.(waitMs, end.error);
-      this.#wait = new AbortController();
       await sleep(waitMs, this.#wait.signal);
     }
     this.#options.onState("closed", this.#fatal);
@@ -376,5 +378,7 @@ const gapError = new ParlanceError(Status.DATA_LOSS, "events are missing");
 
 function asParlanceError(error: unknown): ParlanceError {
   if (error instanceof ParlanceError) return error;
-  return new ParlanceError(Status.UNKNOWN, String(error), { cause: error });
+  return new ParlanceError(Status.UNKNOWN, error instanceof Error ? error.message : "an unknown error", {
+    cause: error,
+  });
 }

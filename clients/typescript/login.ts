@@ -2,7 +2,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { LoginRequestSchema, LoginResponse } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { DeviceSchema } from "../../gen/parlance/chat/v1/device_pb.js";
 import { ParlanceError, Status } from "./errors.ts";
-import { epochMillis } from "./time.ts";
+import { hostFailed } from "./host-calls.ts";
+import { epochMillis, sleep } from "./time.ts";
 
 /** What proves who the user is. */
 export type Credentials =
@@ -10,7 +11,10 @@ export type Credentials =
   | { devUserId: string }
   /** A token of the host application. */
   | { token: string }
-  /** Asked for a token of the host application at every login. May throw a `ParlanceError` to end the client with. */
+  /**
+   * Asked for a token of the host application at every login. May throw a
+   * `ParlanceError` to fail with; whatever else it throws is the cause of one.
+   */
   | { getToken: () => string | Promise<string> };
 
 /** What the client runs on; see the proto's `Device`. */
@@ -77,9 +81,28 @@ export class Login {
   }
 }
 
+/** Makes a `getToken` that does not answer within `ms()` milliseconds fail with DEADLINE_EXCEEDED. */
+export function timedCredentials(credentials: Credentials, ms: () => number): Credentials {
+  if (!("getToken" in credentials)) return credentials;
+  return {
+    async getToken() {
+      const limitMs = ms();
+      const late = new AbortController();
+      const timeout = sleep(limitMs, late.signal).then(() => {
+        throw new ParlanceError(Status.DEADLINE_EXCEEDED, `getToken did not answer within ${limitMs} ms`);
+      });
+      try {
+        return await Promise.race([ask(credentials.getToken), timeout]);
+      } finally {
+        timeout.catch(() => {});
+        late.abort();
+      }
+    },
+  };
+}
+
 function ask(getToken: () => string | Promise<string>): Promise<string> {
   return (async () => getToken())().catch((cause: unknown) => {
-    if (cause instanceof ParlanceError) throw cause;
-    throw new ParlanceError(Status.UNKNOWN, "getToken failed", { cause });
+    throw cause instanceof ParlanceError ? cause : hostFailed("getToken", cause);
   });
 }

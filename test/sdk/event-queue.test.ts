@@ -31,6 +31,17 @@ test("an event that a loop is left with is not done", async () => {
   expect(done).toEqual([]);
 });
 
+test("an event that a loop is left with comes again in the next one", async () => {
+  const { queue, done } = queueOf();
+  for (const each of ["1", "2", "3"]) queue.push(event(each));
+  await queue.next();
+  for await (const _ of queue) break;
+  const seen: unknown[] = [];
+  for await (const each of queue) if (seen.push(each) === 2) break;
+  expect(seen).toEqual([event("2"), event("3")]);
+  expect(done).toEqual([event("1"), event("2")]);
+});
+
 test("it is full at its limit and has room again when half is taken", async () => {
   const { queue, rooms } = queueOf(4);
   expect([1, 2, 3, 4].map((each) => queue.push(event(String(each))))).toEqual([true, true, true, false]);
