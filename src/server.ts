@@ -263,6 +263,7 @@ function limitsOf(config: Config): ChatLimits {
     maxInFlight: config.maxInFlight,
     maxSessions: config.maxSessions,
     maxNewSessionsPerSecond: config.maxNewSessionsPerSecond,
+    presenceVisibility: config.presenceVisibility,
     pingIntervalMs: config.pingIntervalMs,
     outboxMaxBytes: config.outboxMaxBytes,
     replayLimit: config.replayLimit,

@@ -353,6 +353,12 @@ export const settings = {
     description:
       "The largest answer, as Protobuf, to a call that is no stream: pages of lists end early. One message alone may be larger.",
   }),
+  presenceVisibility: choice({
+    values: ["shared", "everyone", "nobody"],
+    default: "shared",
+    description:
+      "Whose presence users may see: of those they share a conversation with, a group or a direct one that has begun; `everyone`'s; or `nobody`'s but their own. Who may not be seen looks like one who never came.",
+  }),
   maxGroupMembers: integer({
     default: 10_000,
     min: 2,

@@ -98,7 +98,7 @@ export class Chat {
       onUserCame: (userId) => this.presences.came(userId),
       onUserGone: (userId, { drained }) => this.presences.went(userId, drained),
     });
-    const delivery = new Delivery(this.hub);
+    const delivery = new Delivery(this.hub, (sessions) => this.presences.lookAgain(sessions));
     this.#tail = new Tail({
       store,
       frame,
@@ -122,7 +122,7 @@ export class Chat {
     this.groups = new Groups(store, pages, limits);
     this.conversations = new Conversations(store, bus, pages, limits.maxAnswerBytes);
     this.history = new History(store, this.groups, pages, limits.maxAnswerBytes);
-    this.presences = new Presences(store, bus, this.hub, instanceId);
+    this.presences = new Presences(store, bus, this.hub, instanceId, limits.presenceVisibility);
     this.rates = new RateLimits<UserRate>(defaultUserRates, limits);
 
     const publish = createPublisher(bus, frame);

@@ -6,13 +6,17 @@ import type { LogMessage } from "../bus/bus.ts";
 import { EventKind, type LogEvent } from "../store/store.ts";
 import type { Hub } from "./hub.ts";
 import { parseConversationId } from "./ids.ts";
+import type { Session } from "./session.ts";
 
 /** Hands events of the log to the sessions on this node that they are for. */
 export class Delivery {
   readonly #hub: Hub;
+  readonly #onCompanyChanged: (sessions: Iterable<Session>) => void;
 
-  constructor(hub: Hub) {
+  /** @param onCompanyChanged is told of sessions whose users share a conversation with others than before */
+  constructor(hub: Hub, onCompanyChanged: (sessions: Iterable<Session>) => void) {
     this.#hub = hub;
+    this.#onCompanyChanged = onCompanyChanged;
   }
 
   /** Whether somebody on this node gets the event; one that makes somebody a member always may. */
@@ -29,7 +33,9 @@ export class Delivery {
     if (target === undefined) return;
     if (target.kind === "direct") {
       for (const userId of target.userIds) {
-        for (const session of this.#hub.sessionsOfUser(userId)) session.deliver(message);
+        const sessions = this.#hub.sessionsOfUser(userId);
+        for (const session of sessions) session.deliver(message);
+        if (message.seq === 1) this.#onCompanyChanged(sessions);
       }
       return;
     }
@@ -39,7 +45,9 @@ export class Delivery {
     // Whom a new group begins with is a member since its first event, which came before anyone here listened.
     for (const userId of change?.joinedBefore ?? [])
       for (const session of this.#hub.sessionsOfUser(userId)) session.fallBehind();
-    for (const session of this.#hub.sessionsOfGroup(target.groupId)) session.deliver(message);
+    const sessions = this.#hub.sessionsOfGroup(target.groupId);
+    for (const session of sessions) session.deliver(message);
+    if (change !== undefined) this.#onCompanyChanged(sessions);
     if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
     if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
   }

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
 import type { GroupQuotaLimits } from "./group-quotas.ts";
+import type { PresenceVisibility } from "./presence-visibility.ts";
 import { defaultLoginRates, defaultUserRates, type LoginRates, type UserRates } from "./rate-limits.ts";
 
 /** The limits the chat keeps. Defaults are those of `config.ts`. */
@@ -32,6 +33,8 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   firstRequestTimeoutMs: number;
   /** The most streams a user may have open on this node; 0 for no limit. */
   maxStreamsPerUser: number;
+  /** Whose presence users may see. */
+  presenceVisibility: PresenceVisibility;
 }
 
 /** The limits a chat has that is not told otherwise. */
@@ -51,6 +54,7 @@ export const defaultLimits: ChatLimits = {
   maxStreamsPerUser: 100,
   maxGroupsPerUser: 5_000,
   maxGroupsOwnedPerUser: 1_000,
+  presenceVisibility: "shared",
   ...defaultUserRates,
   ...defaultLoginRates,
 };

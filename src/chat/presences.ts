@@ -7,9 +7,11 @@ import type {
 } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type Bus, EphemeralKind, type PresenceMessage, subjects } from "../bus/bus.ts";
 import type { Store } from "../store/store.ts";
+import type { Caller } from "./caller.ts";
 import { encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import { Leases } from "./leases.ts";
+import { createFindVisible, type FindVisible, type PresenceVisibility } from "./presence-visibility.ts";
 import type { Session } from "./session.ts";
 
 /** Who watches a user from this node. */
@@ -38,6 +40,8 @@ const askMs = 4_000;
 const askUsers = 500;
 /** How long to wait for nodes that a user seems to be connected to, and for a second one. */
 const answerMs = { maxMs: 300, quietMs: 20 };
+/** How many sessions are looked at again in a sweep, as others may be visible to them than before. */
+const maxLooks = 200;
 /** A sweep that comes later than this shows that this node was held up and could not hear. */
 const heldUpMs = 3_000;
 
@@ -45,6 +49,8 @@ const heldUpMs = 3_000;
  * Knows who is connected, and tells those who watch. Coming is told at once.
  * Going is told a second later, if the user has not come back by then, to this
  * node or another, so that a reconnect does not flicker.
+ *
+ * Who may not see a user is told what is told of somebody who never came.
  *
  * Each node tells the others of its own users. What watchers are told is made
  * of that and of who is connected here.
@@ -54,6 +60,9 @@ export class Presences {
   readonly #bus: Bus;
   readonly #hub: Hub;
   readonly #instanceId: string;
+  readonly #findVisible: FindVisible;
+  /** Whether who is visible to whom depends on the conversations they are in. */
+  readonly #isShared: boolean;
   readonly #watches = new Map<string, Watch>();
   readonly #leases = new Leases();
   /** Users of this node who were told to be online. */
@@ -62,23 +71,36 @@ export class Presences {
   readonly #gone = new Map<string, Going>();
   /** Users whose last activity the store does not know yet. */
   #lastActive = new Map<string, number>();
+  /** Sessions that watch, and may see others now than when they were last looked at. */
+  readonly #outdated = new Set<Session>();
   #sweptMs = performance.now();
   #askedMs = performance.now();
   /** While this node asks the others: it hears itself, too. */
   #asking = false;
 
   /** @param instanceId names this node among all */
-  constructor(store: Store, bus: Bus, hub: Hub, instanceId: string) {
+  constructor(store: Store, bus: Bus, hub: Hub, instanceId: string, visibility: PresenceVisibility) {
+    this.#findVisible = createFindVisible(store, visibility);
+    this.#isShared = visibility === "shared";
     this.#store = store;
     this.#bus = bus;
     this.#hub = hub;
     this.#instanceId = instanceId;
   }
 
-  /** Returns the presence of users, in the order asked. */
-  async getPresence({ userIds }: Pick<GetPresenceRequest, "userIds">): Promise<{ presences: Presence[] }> {
+  /** Returns the presence of users as the caller may see it, in the order asked. */
+  async getPresence(
+    { userIds }: Pick<GetPresenceRequest, "userIds">,
+    { userId: viewerId }: Pick<Caller, "userId">,
+  ): Promise<{ presences: Presence[] }> {
+    const visible = await this.#findVisible(viewerId, userIds);
+    const presences = await this.#presencesOf(userIds.filter((userId) => visible.has(userId)));
+    return { presences: userIds.map((userId) => presences.get(userId) ?? unseen(userId)) };
+  }
+
+  async #presencesOf(userIds: readonly string[]): Promise<Map<string, Presence>> {
     const away = userIds.filter((userId) => this.#hub.sessionsOfUser(userId).size === 0);
-    if (away.length === 0) return { presences: userIds.map((userId) => this.#presenceOf(userId)) };
+    if (away.length === 0) return new Map(userIds.map((userId) => [userId, this.#presenceOf(userId)]));
     const [stored, elsewhere] = await Promise.all([
       this.#store.getLastActive(away),
       Promise.all(userIds.map((userId) => this.#askFor(userId))),
@@ -86,9 +108,9 @@ export class Presences {
     // Of those who are watched, what came while answers were waited for is known, too, and comes no more.
     const platformsOf = (userId: string, i: number) =>
       this.#watches.has(userId) ? this.#leases.platformsOf(userId) : elsewhere[i];
-    return {
-      presences: userIds.map((userId, i) => this.#presenceOf(userId, stored, platformsOf(userId, i))),
-    };
+    return new Map(
+      userIds.map((userId, i) => [userId, this.#presenceOf(userId, stored, platformsOf(userId, i))]),
+    );
   }
 
   /**
@@ -101,33 +123,53 @@ export class Presences {
     if (session.outbox.ended) return;
     this.unwatch(session);
     session.watched = userIds;
-    for (const userId of userIds) this.#watch(userId, session);
-    const { presences } = await this.getPresence({ userIds: [...userIds] });
-    for (const presence of presences) {
-      const watch = this.#watches.get(presence.userId);
-      if (watch === undefined || !session.watched.has(presence.userId)) continue;
+    await this.#look(session, true);
+  }
+
+  /** Notes that sessions may see others than before, as conversations began or memberships changed. */
+  lookAgain(sessions: Iterable<Session>): void {
+    if (!this.#isShared) return;
+    for (const session of sessions) if (session.watched.size > 0) this.#outdated.add(session);
+  }
+
+  /**
+   * Has a session watch those it asked for and may see, and tells it of those
+   * of whom that was not so before, and of those it may see no more.
+   *
+   * @param isFirst whether it has to be told of all it asked for
+   */
+  async #look(session: Session, isFirst: boolean): Promise<void> {
+    const asked = session.watched;
+    if (asked.size === 0) return;
+    const visible = await this.#findVisible(session.caller.userId, [...asked]);
+    // Meanwhile it may have asked for others, or be closed.
+    if (session.watched !== asked) return;
+    const sees = (userId: string) => this.#watches.get(userId)?.sessions.has(session) ?? false;
+    const news = [...asked].filter((userId) => isFirst || visible.has(userId) !== sees(userId));
+    for (const userId of news) {
+      if (visible.has(userId)) this.#watch(userId, session);
+      else this.#unwatch(userId, session);
+    }
+    const presences = await this.#presencesOf(news.filter((userId) => visible.has(userId)));
+    for (const userId of news) {
+      if (session.watched !== asked) return;
+      const presence = sees(userId) ? presences.get(userId) : undefined;
       // Who went just now may be back before anyone is told: then nobody would tell this one either.
-      if (this.#online.has(presence.userId)) presence.online = true;
-      const frame = encodeEvent({ case: "presence", value: presence });
+      if (presence !== undefined && this.#online.has(userId)) presence.online = true;
+      const frame = encodeEvent({ case: "presence", value: presence ?? unseen(userId) });
       session.reply(frame);
+      const watch = this.#watches.get(userId);
       // Whoever watched before may not have heard of it yet.
-      this.#spread(watch, stateOf(presence), frame, session);
+      if (presence !== undefined && watch !== undefined)
+        this.#spread(watch, stateOf(presence), frame, session);
     }
   }
 
   /** Ends a session's watching. */
   unwatch(session: Session): void {
-    for (const userId of session.watched) {
-      const watch = this.#watches.get(userId);
-      if (watch === undefined) continue;
-      watch.sessions.delete(session);
-      if (watch.sessions.size === 0) {
-        this.#watches.delete(userId);
-        this.#leases.forget(userId);
-        watch.unsubscribe();
-      }
-    }
+    for (const userId of session.watched) this.#unwatch(userId, session);
     session.watched = new Set();
+    this.#outdated.delete(session);
   }
 
   /** Notes that a user's first session came to this node. */
@@ -198,7 +240,7 @@ export class Presences {
       this.#bus.publish(subjects.presence(userId), this.#message(userId, [], timeMs));
     }
     this.#sweepLeases(nowMs);
-    await this.flush();
+    await Promise.all([this.flush(), this.#lookAtOutdated()]);
   }
 
   /** Writes when users were last active to the store. */
@@ -211,6 +253,18 @@ export class Presences {
     } catch (error) {
       this.#lastActive = new Map([...entries, ...this.#lastActive]);
       throw error;
+    }
+  }
+
+  async #lookAtOutdated(): Promise<void> {
+    for (const session of [...this.#outdated].slice(0, maxLooks)) {
+      this.#outdated.delete(session);
+      try {
+        await this.#look(session, false);
+      } catch (error) {
+        this.lookAgain([session]);
+        throw error;
+      }
     }
   }
 
@@ -237,6 +291,16 @@ export class Presences {
       this.#watches.set(userId, watch);
     }
     watch.sessions.add(session);
+  }
+
+  #unwatch(userId: string, session: Session): void {
+    const watch = this.#watches.get(userId);
+    if (watch === undefined) return;
+    watch.sessions.delete(session);
+    if (watch.sessions.size > 0) return;
+    this.#watches.delete(userId);
+    this.#leases.forget(userId);
+    watch.unsubscribe();
   }
 
   /** Tells the watchers of a user where the user is, unless they know. */
@@ -293,6 +357,11 @@ export class Presences {
       ...(timeMs !== undefined && timeMs > 0 && { lastActiveTime: timestampFromMs(timeMs) }),
     });
   }
+}
+
+/** What is told of a user whom one may not see, and of one who never came. */
+function unseen(userId: string): Presence {
+  return create(PresenceSchema, { userId });
 }
 
 /** What of a presence is worth telling. */

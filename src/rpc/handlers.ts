@@ -84,7 +84,7 @@ export function createHandlers(chat: Chat): AllHandlers {
       listMessages: (request, caller) => history.listMessages(request, caller),
     },
     presence: {
-      getPresence: (request) => presences.getPresence(request),
+      getPresence: (request, caller) => presences.getPresence(request, caller),
     },
   };
 }

@@ -330,6 +330,11 @@ export interface Store {
   /** Returns one conversation of a user, or undefined when they are not in it. */
   getConversation(userId: string, conversationId: string): Promise<ConversationRecord | undefined>;
   /**
+   * Returns those of some users who are in a conversation with a user now, in
+   * any order: in a group, or in a direct one that has begun.
+   */
+  inConversationWith(userId: string, userIds: readonly string[]): Promise<string[]>;
+  /**
    * Raises how far a user has read; a lower seq changes nothing.
    *
    * @returns whether it rose

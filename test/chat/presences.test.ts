@@ -44,7 +44,7 @@ function createWatcher() {
       }),
   };
   const hub = new Hub(store, bus, { onMessage: () => undefined, onUserCame() {}, onUserGone() {} });
-  const presences = new Presences(store, bus, hub, "this one");
+  const presences = new Presences(store, bus, hub, "this one", "everyone");
   const told = new Map<string, boolean[]>();
   const take = (frame: Uint8Array) => {
     for (const { event } of fromBinary(StreamResponseSchema, frame).events) {
@@ -54,6 +54,7 @@ function createWatcher() {
     }
   };
   const session = {
+    caller: { userId: "watcher" },
     outbox: { ended: false },
     watched: new Set<string>(),
     reply: take,
@@ -61,8 +62,12 @@ function createWatcher() {
   } as unknown as Session;
   return {
     told,
-    watch: (...userIds: string[]) =>
-      presences.watch(session, create(WatchPresenceRequestSchema, { userIds })),
+    /** Begins to watch, and returns once other nodes were asked. */
+    async watch(...userIds: string[]) {
+      const watching = presences.watch(session, create(WatchPresenceRequestSchema, { userIds }));
+      await new Promise((resolve) => setImmediate(resolve));
+      return { done: watching };
+    },
     hear: (message: PresenceMessage) => bus.publish(subjects.presence(message.userId), message),
     answer: (userId: string, ...answers: BusMessage[]) => questions.get(subjects.user(userId))?.(answers),
   };
@@ -70,10 +75,10 @@ function createWatcher() {
 
 test("is told that the user is online when the answer is lost and the news is not", async () => {
   const { told, watch, hear, answer } = createWatcher();
-  const watching = watch("bob");
+  const { done } = await watch("bob");
   hear(says("bob", true));
   answer("bob");
-  await watching;
+  await done;
   // That the user is there is said again and again, and tells nothing new.
   hear(says("bob", true));
   expect(told.get("bob")?.at(-1)).toBe(true);
@@ -81,11 +86,11 @@ test("is told that the user is online when the answer is lost and the news is no
 
 test("is told that the user is offline who went before all answers were there", async () => {
   const { told, watch, hear, answer } = createWatcher();
-  const watching = watch("bob", "carol");
+  const { done } = await watch("bob", "carol");
   answer("bob", says("bob", true));
   await new Promise((resolve) => setImmediate(resolve));
   hear(says("bob", false));
   answer("carol");
-  await watching;
+  await done;
   expect(told.get("bob")?.at(-1)).toBe(false);
 });

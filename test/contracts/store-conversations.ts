@@ -101,6 +101,32 @@ export function conversationTests(tested: () => StoreUnderTest): void {
     expect(await store.getConversation(m, conversationId)).toMatchObject({ unreadCount: 0 });
   });
 
+  test("users are in a conversation together from its beginning until one of them goes", async () => {
+    const { store } = tested();
+    const { groupId, o, a, m, r, x } = await createStaffedGroup(store);
+    const [me, peer] = [unique("u"), unique("peer")];
+    const known = async (userId: string, userIds: string[]) =>
+      (await store.inConversationWith(userId, userIds)).sort();
+    expect(await known(m, [x, r, o, "never", a])).toEqual([a, o, r].sort());
+    expect(await known(m, [])).toEqual([]);
+    expect(await known("never", [m])).toEqual([]);
+    expect(await known(me, [peer])).toEqual([]);
+    await store.append(toUser(me, peer));
+    await refused(
+      store.append(toUser(me, x, { replyTo: { position: 1, acceptTimeMs: 1 } })),
+      ErrorReason.REPLY_TARGET_NOT_FOUND,
+    );
+    expect(await known(me, [peer, x])).toEqual([peer]);
+    expect(await known(peer, [me, m])).toEqual([me]);
+    await store.leaveGroup(groupId, r);
+    expect(await known(r, [o, a, m])).toEqual([]);
+    expect(await known(m, [o, r])).toEqual([o]);
+    await store.disbandGroup(groupId, o);
+    expect(await known(o, [a, m])).toEqual([]);
+    const many = Array.from({ length: 1_000 }, (_, n) => `${me}-${n}`);
+    expect(await known(me, [...many, peer])).toEqual([peer]);
+  });
+
   test("a conversation that was left is not listed", async () => {
     const { store } = tested();
     const { groupId, conversationId, m } = await createStaffedGroup(store);

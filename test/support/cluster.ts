@@ -150,7 +150,13 @@ export async function createNode(
       {
         cwd: folder,
         stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, NODE_OPTIONS: "", ...noRatesEnv, ...env },
+        env: {
+          ...process.env,
+          NODE_OPTIONS: "",
+          ...noRatesEnv,
+          PARLANCE_PRESENCE_VISIBILITY: "everyone",
+          ...env,
+        },
       },
     );
     child = started;

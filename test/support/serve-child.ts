@@ -45,8 +45,8 @@ export interface ServeOptions {
 }
 
 /**
- * Starts `serve`, on a free port unless `args` say otherwise, and waits until it listens. It has no limits by rate
- * unless `env` says so.
+ * Starts `serve`, on a free port unless `args` say otherwise, and waits until it listens. It has no limits by rate,
+ * and all see each other's presence, unless `env` says so.
  */
 export async function startServe(
   dataDir: string,
@@ -57,7 +57,16 @@ export async function startServe(
   const child = spawn(
     command,
     [...rest, "--port", "0", "--http-port", "0", "--data-dir", dataDir, "--log-level", "warn", ...args],
-    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NODE_OPTIONS: "", ...noRatesEnv, ...env } },
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: "",
+        ...noRatesEnv,
+        PARLANCE_PRESENCE_VISIBILITY: "everyone",
+        ...env,
+      },
+    },
   );
   let stderr = "";
   child.stderr.on("data", (chunk) => {

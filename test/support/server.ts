@@ -33,7 +33,7 @@ export interface TestServer {
   close: () => Promise<void>;
 }
 
-/** Starts a server without limits by rate, unless they are given. Close it in the end; its data is deleted then. */
+/** Starts a server without limits by rate, where all see each other's presence, unless they are given. Close it in the end; its data is deleted then. */
 export async function startTestServer(overrides: Partial<Config> = {}): Promise<TestServer> {
   const dataDir = mkdtempSync(join(tmpdir(), "parlance-test-"));
   const logs: Record<string, unknown>[] = [];
@@ -44,6 +44,8 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
     httpPort: 0,
     drainGraceMs: 2_000,
     ...noRates,
+    // Users of tests are strangers to each other.
+    presenceVisibility: "everyone",
     ...overrides,
   };
   const log = createLogger(config, { write: (line) => void logs.push(JSON.parse(line)) });

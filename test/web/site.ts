@@ -19,7 +19,7 @@ export interface Site extends TestServer {
 /** Starts a server in this process that serves the page. */
 export async function startSite(overrides?: Partial<Config>): Promise<Site> {
   requirePage();
-  const server = await startTestServer(overrides);
+  const server = await startTestServer({ presenceVisibility: "shared", ...overrides });
   const { httpAddress = "" } = server.server;
   return Object.assign(server, { httpAddress });
 }

@@ -1,4 +1,5 @@
 import { type Access, type ConversationRecord, EventKind, type LogEvent } from "../store.ts";
+import { textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 
 /** How far unread messages are counted, and how many events are looked at for that. */
@@ -95,6 +96,17 @@ const firstUnreadStatement: Statement = {
   `,
 };
 
+const inConversationStatement: Statement = {
+  name: "in_conversation_with",
+  text: `
+    SELECT u.user_id AS "userId" FROM unnest($2::text[]) AS u (user_id)
+    WHERE EXISTS (
+      SELECT FROM members a JOIN members b ON b.conversation = a.conversation
+      WHERE a.user_id = $1 AND b.user_id = u.user_id
+    )
+  `,
+};
+
 type Row = Omit<ConversationRecord, "lastMessage"> & Omit<LogEvent, "position"> & { position: number | null };
 
 /** Makes the reads of conversations as one of their members sees them. */
@@ -119,6 +131,11 @@ export function createConversationReads(reads: Connections) {
     async getConversation(userId: string, conversationId: string): Promise<ConversationRecord | undefined> {
       if (conversationId.includes("\0")) return undefined;
       return (await reads.run<Row>(getStatement, [userId, conversationId])).map(toRecord)[0];
+    },
+
+    async inConversationWith(userId: string, userIds: readonly string[]): Promise<string[]> {
+      const rows = await reads.run<{ userId: string }>(inConversationStatement, [userId, textArray(userIds)]);
+      return rows.map((row) => row.userId);
     },
 
     async firstUnreadPosition(userId: string): Promise<number> {

@@ -59,6 +59,8 @@ export function createConversationReads(database: DatabaseSync) {
   const selectPosition = database.prepare("SELECT position FROM events WHERE conversation = ? AND seq = ?");
   const selectLast = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
 
+  const selectConversations = database.prepare("SELECT conversation FROM members WHERE user_id = ?");
+
   function toRecord(userId: string, row: MemberRow): ConversationRecord {
     const { conversation, conversationId, readSeq, visibleFromSeq, lastPosition } = row;
     const lastSeq = Number(selectSeq.get(lastPosition)?.seq);
@@ -100,6 +102,15 @@ export function createConversationReads(database: DatabaseSync) {
     getConversation(userId: string, conversationId: string): ConversationRecord | undefined {
       const row = selectMember.get(userId, conversationId) as MemberRow | undefined;
       return row === undefined ? undefined : toRecord(userId, row);
+    },
+
+    inConversationWith(userId: string, userIds: readonly string[]): string[] {
+      const own = new Set(selectConversations.all(userId).map(({ conversation }) => conversation));
+      return userIds.filter((other) => {
+        for (const { conversation } of selectConversations.iterate(other))
+          if (own.has(conversation)) return true;
+        return false;
+      });
     },
 
     firstUnreadPosition(userId: string): number {

@@ -148,6 +148,7 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     access: (...args) => reader.call("access", args),
     listConversations: (...args) => reader.call("listConversations", args),
     getConversation: (...args) => reader.call("getConversation", args),
+    inConversationWith: (...args) => reader.call("inConversationWith", args),
     markRead: (...args) => writer.call("markRead", args),
     createGroup: (...args) => writer.call("createGroup", args),
     getGroup: (...args) => reader.call("getGroup", args),

@@ -53,7 +53,9 @@ export declare const GetPresenceResponseSchema: GenMessage<GetPresenceResponse>;
 
 /**
  * Whose presence a session wants to be told of, from now on. The present state
- * of each comes at once as a `presence` event, changes as they happen.
+ * of each comes at once as a `presence` event, changes as they happen. When the
+ * last conversation with one of them ends they are told to be offline, and when
+ * one begins what they are, within two seconds unless very many groups change.
  *
  * @generated from message parlance.chat.v1.WatchPresenceRequest
  */
@@ -75,6 +77,10 @@ export declare const WatchPresenceRequestSchema: GenMessage<WatchPresenceRequest
 
 /**
  * Who is connected.
+ *
+ * By default users see those with whom they share a conversation, a group or a
+ * direct one that has begun (the server's setting `presenceVisibility`). Who may
+ * not be seen looks like one who never came: offline.
  *
  * @generated from service parlance.chat.v1.PresenceService
  */

@@ -36,6 +36,10 @@ export const WatchPresenceRequestSchema = /*@__PURE__*/
 /**
  * Who is connected.
  *
+ * By default users see those with whom they share a conversation, a group or a
+ * direct one that has begun (the server's setting `presenceVisibility`). Who may
+ * not be seen looks like one who never came: offline.
+ *
  * @generated from service parlance.chat.v1.PresenceService
  */
 export const PresenceService = /*@__PURE__*/
