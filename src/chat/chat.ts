@@ -11,6 +11,7 @@ import { Admission } from "./admission.ts";
 import { tellBehind } from "./behind.ts";
 import type { Caller } from "./caller.ts";
 import { createCatchUp } from "./catch-up.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { Conversations } from "./conversations.ts";
 import { Cursors } from "./cursors.ts";
 import { Delivery } from "./delivery.ts";
@@ -68,6 +69,7 @@ export class Chat {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #log: Logger;
+  readonly #clock: ClockWatch;
   readonly #cursors: Cursors;
   readonly #logouts: Logouts;
   readonly #tail: Tail;
@@ -82,11 +84,13 @@ export class Chat {
   /** How often `drain` was called. */
   #drains = 0;
 
-  private constructor(parts: ChatParts, lastPosition: number, lastLogoutId: number) {
+  private constructor(parts: ChatParts, lastPosition: number, lastLogoutId: number, lastTimeMs: number) {
     const { store, bus, verifier, limits, log, instanceId } = parts;
     this.#store = store;
     this.#bus = bus;
     this.#log = log;
+    this.#clock = new ClockWatch(log);
+    this.#clock.saw(lastTimeMs);
     this.limits = limits;
     this.#admission = new Admission(limits.maxNewSessionsPerSecond);
     const frame = createLogFramer(store.epoch, store.salt);
@@ -128,6 +132,7 @@ export class Chat {
     const publish = createPublisher(bus, frame);
     const endings = [
       store.onAppended((events) => {
+        this.#clock.saw(events.at(-1)?.acceptTimeMs ?? 0);
         if (!failPoint("publish")) publish(events);
       }),
       bus.subscribe(subjects.log, onMessage),
@@ -158,7 +163,9 @@ export class Chat {
   /** Builds a chat on its parts. */
   static async create(parts: ChatParts): Promise<Chat> {
     const { store } = parts;
-    return new Chat(parts, await store.lastPosition(), await store.lastLogoutId());
+    const lastPosition = await store.lastPosition();
+    const last = await store.readPosition(lastPosition);
+    return new Chat(parts, lastPosition, await store.lastLogoutId(), last?.acceptTimeMs ?? 0);
   }
 
   /**
@@ -398,6 +405,7 @@ export class Chat {
   /** Does, once a second, what no event asks for. */
   #sweep(): void {
     failPoint("event-loop");
+    this.#clock.check();
     const now = Date.now();
     const monotonicNow = performance.now();
     for (const session of this.hub.sessions) {

@@ -17,6 +17,8 @@ const defaultDeviceId = "default";
 const maxCached = 50_000;
 /** The longest that a logout waits for the second to end in which its token was issued: issuers' clocks differ. */
 const maxLogoutWaitMs = 6_000;
+/** How far ahead of this node's clock another may have been that made a session, or a logout, in milliseconds. */
+const maxAheadMs = 300_000;
 
 /**
  * Signs users in and knows who a token stands for. Session tokens are random
@@ -30,7 +32,7 @@ export class Logins {
   readonly #callers = new LRUCache<string, Caller>({ max: maxCached });
   /** Callers who were logged out since their token was seen. */
   readonly #loggedOut = new WeakSet<Caller>();
-  /** When host tokens that do not tell when they were issued were first seen, in milliseconds since 1970. */
+  /** When what does not tell its time, or tells a wrong one, was first seen, in milliseconds since 1970. */
   readonly #firstSeen = new LRUCache<string, number>({ max: maxCached });
   /** How often anybody was logged out, as far as this node knows. */
   #logouts = 0;
@@ -80,7 +82,7 @@ export class Logins {
     const own = token.startsWith(tokenPrefix);
     const key = own ? token : `${deviceId ?? defaultDeviceId}\n${token}`;
     const known = this.#callers.get(key);
-    if (known !== undefined) return notExpired(known);
+    if (known !== undefined) return own ? this.#standing(known) : notExpired(known);
     return this.#lookUp(key, () =>
       own ? this.#session(token) : this.#host(token, deviceId ?? defaultDeviceId),
     );
@@ -138,14 +140,15 @@ export class Logins {
     if (identity.expireTimeMs <= Date.now()) throw tokenExpired();
     if (identity.issueTimeMs > 0) return identity;
     const key = credential.kind === "token" ? hashOf(credential.token).toString("base64") : "";
-    const issueTimeMs = this.#firstSeen.get(key) ?? Date.now();
-    if (key !== "") this.#firstSeen.set(key, issueTimeMs);
-    return { ...identity, issueTimeMs };
+    return { ...identity, issueTimeMs: key === "" ? Date.now() : this.#firstSeenMs(key) };
   }
 
   /** @throws ChatError SESSION_LOGGED_OUT */
   async #checkNotRefused({ userId, issueTimeMs }: Identity, deviceId: string): Promise<void> {
-    const refusedBeforeMs = await this.#store.tokensRefusedBeforeMs(userId, deviceId);
+    const logoutMs = await this.#store.tokensRefusedBeforeMs(userId, deviceId);
+    // A logout dated ahead was made while a clock was, and would lock the user out until then.
+    const isAhead = logoutMs > Date.now() + maxAheadMs;
+    const refusedBeforeMs = isAhead ? this.#firstSeenMs(`${logoutMs}\n${userId}\n${deviceId}`) : logoutMs;
     if (secondOf(issueTimeMs) >= secondOf(refusedBeforeMs)) return;
     throw new ChatError(
       ErrorReason.SESSION_LOGGED_OUT,
@@ -161,7 +164,25 @@ export class Logins {
         "the session token is unknown or was logged out; log in again",
       );
     }
-    return notExpired(callerOf(this.#bounded(session), session.createTimeMs));
+    return this.#standing(callerOf(this.#bounded(session), session.createTimeMs));
+  }
+
+  /**
+   * Returns the caller of a session token if it is good now. One that would be
+   * good for longer than any that is made now was made while a clock was ahead:
+   * how old it really is nobody knows.
+   *
+   * @throws ChatError TOKEN_EXPIRED
+   */
+  #standing(caller: Caller): Caller {
+    if (caller.expireTimeMs > Date.now() + this.#limits.sessionTtlMs + maxAheadMs) throw tokenExpired();
+    return notExpired(caller);
+  }
+
+  #firstSeenMs(key: string): number {
+    const timeMs = this.#firstSeen.get(key) ?? Date.now();
+    this.#firstSeen.set(key, timeMs);
+    return timeMs;
   }
 
   /** Ends a session as early as the limits of today ask, whatever they were when it was made. */

@@ -1,0 +1,47 @@
+import type { Logger } from "./logger.ts";
+
+/** What clocks may be apart, or jump by, without a word, in milliseconds. */
+const toleranceMs = 5_000;
+
+/** Says, once each time, when this machine's wall clock jumps, and when the log's times are ahead of it. */
+export class ClockWatch {
+  readonly #log: Pick<Logger, "warn">;
+  /** By how much the wall clock was ahead of the monotonic one when they were compared last. */
+  #offsetMs = Date.now() - performance.now();
+  /** Whether the log's times were ahead when one was seen last. */
+  #isLogAhead = false;
+
+  constructor(log: Pick<Logger, "warn">) {
+    this.#log = log;
+  }
+
+  /** Compares the wall clock with the monotonic one. Called every second. */
+  check(): void {
+    const offsetMs = Date.now() - performance.now();
+    const jumpMs = offsetMs - this.#offsetMs;
+    this.#offsetMs = offsetMs;
+    if (Math.abs(jumpMs) <= toleranceMs) return;
+    const direction = jumpMs > 0 ? "ahead" : "back";
+    this.#log.warn({ seconds: inSeconds(Math.abs(jumpMs)) }, `the clock jumped ${direction}`);
+  }
+
+  /**
+   * Takes note of when the last event was accepted. Accept times never go back:
+   * once a clock was ahead, later ones stay there until the clocks have caught up.
+   */
+  saw(acceptTimeMs: number): void {
+    const aheadMs = acceptTimeMs - Date.now();
+    const isAhead = aheadMs > toleranceMs;
+    if (isAhead && !this.#isLogAhead) {
+      this.#log.warn(
+        { seconds: inSeconds(aheadMs) },
+        "the log's times are ahead of the clock, as a clock was ahead once; messages get the same time until it has caught up",
+      );
+    }
+    this.#isLogAhead = isAhead;
+  }
+}
+
+function inSeconds(ms: number): number {
+  return Math.round(ms / 1000);
+}
