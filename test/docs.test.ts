@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { settingsPage } from "../scripts/settings-docs.ts";
 import { ErrorReason } from "../src/errors.ts";
 import { statusOf } from "../src/rpc/errors.ts";
+import { settings } from "../src/settings.ts";
 
 test("docs/settings.md has every setting as it is; if not, run `npm run docs`", () => {
   expect(readFileSync("docs/settings.md", "utf8")).toBe(settingsPage());
@@ -19,4 +20,19 @@ test("docs/errors.md has every reason with its code, in the order of the proto",
     ErrorReason,
   ][];
   expect(documented).toEqual(reasons.map(([name, reason]) => [name, Status[statusOf[reason]]]));
+});
+
+test("the README names the versions of Node that the package asks for and brings", () => {
+  const readme = readFileSync("README.md", "utf8");
+  const { engines, devDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+  const oldest = /^>=([\d.]+)$/.exec(engines.node)?.[1];
+  const own = /^\^(\d+)\./.exec(devDependencies.node)?.[1];
+  expect(readme).toContain(`| ${oldest} or newer |`);
+  expect(readme).toContain(`runs on the Node ${own} that`);
+});
+
+test("SECURITY.md names the settings of whom the server trusts, as they are", () => {
+  const named = readFileSync("SECURITY.md", "utf8").matchAll(/`([a-z]+[A-Z]\w*)`/g);
+  const notSettings = new Set(["createParlance"]);
+  for (const [, name = ""] of named) if (!notSettings.has(name)) expect(settings, name).toHaveProperty(name);
 });
