@@ -136,6 +136,8 @@ export async function startServer(
     let draining = false;
     const watch = watchStore(store, log, showServing);
     closers.addPart(async () => watch.close());
+    // A store that cannot write is not served as if it could: the watch hears of it, and tries again.
+    await store.probe().catch(() => {});
     function showServing(): void {
       const serving = !stopping && !draining && watch.works;
       grpc.setServing(serving);

@@ -90,7 +90,13 @@ async function start(config: Config, log: Logger, signal: AbortSignal): Promise<
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "EADDRINUSE" || message.includes("EADDRINUSE"))
       fail(...portTaken(config, error as Error), error);
-    fail(`the service cannot start: ${message}`, "docs/settings.md explains each setting", error);
+    // Some errors know a better way out.
+    const [what, ...wayOut] = message.split("; ");
+    fail(
+      `the service cannot start: ${what}`,
+      wayOut.join("; ") || "docs/settings.md explains each setting",
+      error,
+    );
   }
 }
 

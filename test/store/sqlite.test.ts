@@ -112,7 +112,7 @@ describe("sqlite", () => {
     await (await createSqliteStore({ path })).close();
     writeFileSync(path, "This is a file of text, not a database. ".repeat(100));
     await expect(createSqliteStore({ path })).rejects.toThrow(
-      `cannot open the database ${path}: file is not a database`,
+      `${path} is no database, or its first page is damaged; name the right folder with --data-dir`,
     );
   });
 

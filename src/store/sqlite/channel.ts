@@ -70,6 +70,8 @@ export class WorkerChannel {
   #flushing = false;
   #closing = false;
   #stopping = false;
+  /** Whether a worker was ready once: until then the caller of `start` learns what is wrong, and nobody else. */
+  #wasReady = false;
   #whenIdle: (() => void) | undefined;
 
   constructor(options: ChannelOptions) {
@@ -91,6 +93,7 @@ export class WorkerChannel {
       }
       worker.on("message", (answer: Answer) => this.#settle(answer));
       this.#underWay = undefined;
+      this.#wasReady = true;
       resolve(greeting.ready);
       this.#flush();
     });
@@ -100,7 +103,7 @@ export class WorkerChannel {
     worker.once("exit", () => {
       this.#worker = undefined;
       reject(crash);
-      if (!this.#stopping) this.#fail(crash);
+      if (!this.#stopping && this.#wasReady) this.#fail(crash);
     });
     return promise;
   }

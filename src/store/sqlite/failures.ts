@@ -44,8 +44,12 @@ export function failureOf(error: unknown): Failure | undefined {
     case code.locked:
     case code.protocol:
       return { error: unavailable("the store is busy; try again", cause), reopen: false };
-    case code.nomem:
     case code.readonly:
+      return {
+        error: unavailable("the server may not write to its data, so nothing can be stored", cause),
+        reopen: true,
+      };
+    case code.nomem:
     case code.ioerr:
     case code.corrupt:
     case code.cantopen:

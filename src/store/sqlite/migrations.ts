@@ -143,11 +143,11 @@ export interface Identity {
 export function migrate(database: DatabaseSync, path: string): void {
   const version = versionOf(database);
   if (!isStore(database) && database.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== undefined) {
-    throw new Error(`${path} is a database of another application`);
+    throw new Error(`${path} is a database of another application; name another folder with --data-dir`);
   }
   if (version > schemaVersion) {
     throw new Error(
-      `${path} has schema version ${version}, made by a newer release; this one knows versions up to ${schemaVersion}`,
+      `${path} has schema version ${version}, made by a newer release; this one knows versions up to ${schemaVersion}; start that release, or name another folder with --data-dir`,
     );
   }
   for (const migration of migrations) {

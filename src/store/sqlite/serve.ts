@@ -4,6 +4,7 @@ import { failPoint } from "../../fail-points.ts";
 import type { Appended } from "../store.ts";
 import { failureOf, unavailable } from "./failures.ts";
 import type { Identity } from "./migrations.ts";
+import { openErrorOf } from "./open-errors.ts";
 import { type PackedDraft, packAppended, unpackDrafts } from "./packed-drafts.ts";
 import { type Answer, closeMessage, type Greeting, type Item, packError, type WorkerData } from "./wire.ts";
 
@@ -113,5 +114,6 @@ function run(engine: Engine, items: readonly Item[]): Answer {
 
 function describe(path: string, error: unknown): unknown {
   if (typeof (error as { errcode?: unknown }).errcode !== "number") return error;
-  return new Error(`cannot open the database ${path}: ${(error as Error).message}`, { cause: error });
+  // Without its cause, which says the same in words for programmers.
+  return new Error(openErrorOf(path, error).message);
 }

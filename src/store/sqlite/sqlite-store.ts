@@ -9,9 +9,11 @@ import { type ChannelOptions, WorkerChannel } from "./channel.ts";
 import type { CheckpointerData } from "./checkpointer.ts";
 import { takeLock } from "./lock.ts";
 import { keepDamagedLog, settleDamage } from "./log-damage.ts";
+import { hasNoRoom, openErrorOf } from "./open-errors.ts";
 import type { PackedEvents } from "./packed-events.ts";
 import { unpackEvents } from "./packed-events.ts";
 import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
+import { freeReserve, keepReserve } from "./reserve.ts";
 import { type Call, closeMessage, type WorkerData } from "./wire.ts";
 
 /** Settings of the store. */
@@ -38,13 +40,23 @@ export interface SqliteStoreOptions {
  */
 export async function createSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const path = prepare(options.path);
+  try {
+    return await open(path, options);
+  } catch (error) {
+    if (!hasNoRoom(path) || !freeReserve(path)) throw error;
+    options.logger?.error({ path }, "the disk is full; what was kept free to read the data then is used up");
+    return await open(path, options);
+  }
+}
+
+async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
   const lock = takeLock(path);
   let isDamaged: boolean;
   try {
     isDamaged = keepDamagedLog(path);
   } catch (error) {
     lock.release();
-    throw error;
+    throw openErrorOf(path, error);
   }
   const workerData: WorkerData = {
     path,
@@ -107,6 +119,7 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
       options.logger?.error({ path, kept, epoch: identity.epoch }, damagedLog);
     }
     await reader.start();
+    keepReserve(path);
     checkpointer = startCheckpointer(workerData, onCrash("checkpointer"));
     return {
       ...identity,
@@ -207,7 +220,11 @@ function unpackRead(call: Call, value: unknown): unknown {
 /** Makes the file's directory and returns the one path that names the file, whatever links lead to it. */
 function prepare(path: string): string {
   requirePath(path);
-  makePrivateFolder(dirname(resolve(path)));
+  try {
+    makePrivateFolder(dirname(resolve(path)));
+  } catch (error) {
+    throw openErrorOf(resolve(path), error);
+  }
   refuseCutOffRestore(path);
   makePrivateFile(path);
   return existsSync(path) ? realpathSync(path) : resolve(path);
