@@ -7,6 +7,7 @@ import { ChatService } from "../gen/parlance/chat/v1/chat_service_pb.js";
 import { GroupService } from "../gen/parlance/chat/v1/group_service_pb.js";
 import { createParlance, createSqliteStore, type Store } from "../src/index.ts";
 import { toDefinition } from "../src/rpc/definition.ts";
+import { settings } from "../src/settings.ts";
 import { createLogger } from "../src/telemetry/logger.ts";
 import { failureIn, failureOf } from "./support/errors.ts";
 import { eventually } from "./support/eventually.ts";
@@ -18,7 +19,7 @@ type Line = Record<string, unknown>;
 describe("the log of calls", () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await startTestServer({ logCalls: "all" });
+    server = await startTestServer();
   });
   afterAll(() => server.close());
 
@@ -84,10 +85,10 @@ describe("the log of calls", () => {
 
   test("has only calls that failed by default, and none if that is what is asked for", async () => {
     for (const [logCalls, expected] of [
-      [{}, ["LeaveGroup"]],
-      [{ logCalls: "none" }, []],
+      [settings.logCalls.default, ["LeaveGroup"]],
+      ["none", []],
     ] as const) {
-      const quiet = await startTestServer(logCalls);
+      const quiet = await startTestServer({ logCalls });
       onTestFinished(() => quiet.close());
       const { chat, groups, stream } = await quiet.login("ann");
       await chat.sendDirect({ recipientId: "bob", content: text("hi") });

@@ -43,6 +43,8 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
     port: 0,
     httpPort: 0,
     drainGraceMs: 2_000,
+    // Tests look at what is said of calls, and for what must not be.
+    logCalls: "all",
     ...noRates,
     // Users of tests are strangers to each other.
     presenceVisibility: "everyone",

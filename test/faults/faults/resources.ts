@@ -117,7 +117,7 @@ const blockedLog: Fault = {
     context.defer(() => closeSync(reader));
     const server = await context.serve({
       wrapper: ["sh", "-c", `exec "$@" 2>${fifo}`, "sh"],
-      args: ["--log-level", "info"],
+      args: ["--log-level", "info", "--log-calls", "all"],
     });
     const storm = await context.storm({ address: server.address });
     const rate = async () => {
