@@ -1,4 +1,4 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { type DescMessage, equals, fromBinary, fromJsonString, type MessageShape } from "@bufbuild/protobuf";
 import {
   GroupSchema,
   MembershipChange,
@@ -6,6 +6,8 @@ import {
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { messageIdOf } from "../../src/chat/ids.ts";
+import { fromJsonForm, jsonOf, jsonOptions } from "../../src/rpc/connect/json.ts";
+import { jsonSchemaOf } from "../../src/rpc/connect/json-schemas.ts";
 import { EventKind, type LogEvent, type Store } from "../../src/store/store.ts";
 import type { SeenEvent } from "./history.ts";
 
@@ -29,7 +31,11 @@ export interface Dump {
 
 const pageEvents = 1_000;
 
-/** Reads the whole log. */
+/**
+ * Reads the whole log, and through JSON as well.
+ *
+ * @throws Error when JSON says of an event what it is not
+ */
 export async function dumpStore(store: Pick<Store, "epoch" | "salt" | "readTail">): Promise<Dump> {
   const events: DumpEvent[] = [];
   for (;;) {
@@ -44,7 +50,7 @@ function dumpEvent(event: LogEvent, salt: number): DumpEvent {
   const place = { conversationId, seq, position, senderId };
   switch (event.kind) {
     case EventKind.MESSAGE: {
-      const { content, clientMessageId } = fromBinary(ChatMessageSchema, event.body);
+      const { content, clientMessageId } = read(ChatMessageSchema, event);
       return {
         ...place,
         kind: "message",
@@ -54,11 +60,11 @@ function dumpEvent(event: LogEvent, salt: number): DumpEvent {
       };
     }
     case EventKind.GROUP: {
-      const { disbandTime } = fromBinary(GroupSchema, event.body);
+      const { disbandTime } = read(GroupSchema, event);
       return { ...place, kind: "groupChanged", ...(disbandTime && { disbanded: true }) };
     }
     case EventKind.MEMBERSHIP: {
-      const { change, members } = fromBinary(MembershipChangedSchema, event.body);
+      const { change, members } = read(MembershipChangedSchema, event);
       const type = changeTypes[change];
       return {
         ...place,
@@ -75,6 +81,17 @@ function dumpEvent(event: LogEvent, salt: number): DumpEvent {
       };
     }
   }
+}
+
+/** Reads an event's body, by way of JSON. */
+function read<Desc extends DescMessage>(schema: Desc, { body, position }: LogEvent): MessageShape<Desc> {
+  const message = fromBinary(schema, body);
+  const inJson = jsonSchemaOf(schema);
+  const text = JSON.stringify(jsonOf(schema, message));
+  const other = fromJsonForm(inJson, fromJsonString(inJson, text, jsonOptions)) as MessageShape<Desc>;
+  if (!equals(schema, message, other))
+    throw new Error(`the event at position ${position} is another in JSON`);
+  return other;
 }
 
 const changeTypes: Readonly<Record<MembershipChange, "joined" | "left" | undefined>> = {
