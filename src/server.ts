@@ -273,6 +273,8 @@ function limitsOf(config: Config): ChatLimits {
     sessionMaxAgeMs: config.sessionMaxAgeMs,
     firstRequestTimeoutMs: config.firstRequestTimeoutMs,
     maxStreamsPerUser: config.maxStreamsPerUser,
+    maxSessionsPerUser: config.maxSessionsPerUser,
+    maxDevicesPerUser: config.maxDevicesPerUser,
     maxGroupsPerUser: config.maxGroupsPerUser,
     maxGroupsOwnedPerUser: config.maxGroupsOwnedPerUser,
     ...pick(config, defaultUserRates),

@@ -449,6 +449,20 @@ export const settings = {
     description:
       "The most streams a user may have open on this node, one for each device; told to clients in `Limits`. Further ones are refused with `QUOTA_EXCEEDED`. 0 sets no limit.",
   }),
+  maxSessionsPerUser: integer({
+    default: 1_000,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most session tokens a user has. A login beyond drops the one made first; a node that has it in memory may take it a while longer. 0 sets no limit.",
+  }),
+  maxDevicesPerUser: integer({
+    default: 1_000,
+    min: 0,
+    max: 1_000_000,
+    description:
+      "The most devices a user has. A new one beyond takes the place of the one not used for longest, which is a new device when it comes back. 0 sets no limit.",
+  }),
   maxGroupsPerUser: integer({
     default: 5_000,
     min: 0,

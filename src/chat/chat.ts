@@ -119,7 +119,7 @@ export class Chat {
       (logout) => this.#endLoggedOut(logout),
       (err) => log.warn({ err }, "logouts could not be read"),
     );
-    this.#cursors = new Cursors(store, () => this.#tail.seen);
+    this.#cursors = new Cursors(store, () => this.#tail.seen, limits.maxDevicesPerUser);
     this.#catchUp = createCatchUp(store, keepFrames(frame));
     this.logins = new Logins(store, verifier, limits);
     this.sends = createSends(store, limits.maxContentBytes);
@@ -188,7 +188,13 @@ export class Chat {
     this.#admit();
     const { userId, deviceId } = caller;
     const named = open?.resumeFrom && (await this.#cursors.check(open.resumeFrom));
-    const device = await this.#store.openDevice(userId, deviceId, caller.platform, "");
+    const device = await this.#store.openDevice(
+      userId,
+      deviceId,
+      caller.platform,
+      "",
+      this.limits.maxDevicesPerUser,
+    );
     const left = named ?? this.#cursors.load(userId, deviceId, device.position);
     const start = left ?? (await this.#store.firstUnreadPosition(userId));
     // Nothing waits from here until the session is added: so those that come at once are all counted.

@@ -16,14 +16,19 @@ const maxCached = 100_000;
 export class Cursors {
   readonly #store: Store;
   readonly #seen: () => number;
+  readonly #maxDevices: number;
   readonly #known = new LRUCache<string, number>({ max: maxCached });
   /** What the store does not have yet. */
   #dirty = new Map<string, { userId: string; deviceId: string; position: number }>();
 
-  /** @param seen returns a position that the log has surely reached */
-  constructor(store: Store, seen: () => number) {
+  /**
+   * @param seen returns a position that the log has surely reached
+   * @param maxDevices the most devices of a user, 0 for no limit
+   */
+  constructor(store: Store, seen: () => number, maxDevices: number) {
     this.#store = store;
     this.#seen = seen;
+    this.#maxDevices = maxDevices;
   }
 
   /** Notes where a device is, as the store has it, and returns where it really is. */
@@ -100,7 +105,7 @@ export class Cursors {
   }
 
   async #read({ userId, deviceId, platform }: Caller): Promise<number | undefined> {
-    const device = await this.#store.openDevice(userId, deviceId, platform, "");
+    const device = await this.#store.openDevice(userId, deviceId, platform, "", this.#maxDevices);
     return this.load(userId, deviceId, device.position);
   }
 }

@@ -35,6 +35,10 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   maxStreamsPerUser: number;
   /** Whose presence users may see. */
   presenceVisibility: PresenceVisibility;
+  /** The most session tokens of a user; 0 for no limit. */
+  maxSessionsPerUser: number;
+  /** The most devices of a user; 0 for no limit. */
+  maxDevicesPerUser: number;
 }
 
 /** The limits a chat has that is not told otherwise. */
@@ -52,6 +56,8 @@ export const defaultLimits: ChatLimits = {
   sessionMaxAgeMs: 3_000_000,
   firstRequestTimeoutMs: 10_000,
   maxStreamsPerUser: 100,
+  maxSessionsPerUser: 1_000,
+  maxDevicesPerUser: 1_000,
   maxGroupsPerUser: 5_000,
   maxGroupsOwnedPerUser: 1_000,
   presenceVisibility: "shared",

@@ -59,7 +59,10 @@ export class Logins {
       createTimeMs: now,
       expireTimeMs: Math.min(now + this.#limits.sessionTtlMs, identity.expireTimeMs),
     };
-    await this.#store.createSession(session, device?.name ?? "");
+    await this.#store.createSession(session, device?.name ?? "", {
+      sessions: this.#limits.maxSessionsPerUser,
+      devices: this.#limits.maxDevicesPerUser,
+    });
     // Who came without a token may come again at any time: no logout has to wait for that.
     const issueTimeMs = credential.case === "devUserId" ? 0 : identity.issueTimeMs;
     this.#callers.set(token, callerOf(session, issueTimeMs));

@@ -197,6 +197,12 @@ export interface DeviceRecord {
   opens: number;
 }
 
+/** The most a user has of what logins make; 0 for no limit. */
+export interface UserCaps {
+  sessions: number;
+  devices: number;
+}
+
 /** A session token's record. The token itself is never stored. */
 export interface SessionRecord {
   /** SHA-256 of the token. */
@@ -431,12 +437,28 @@ export interface Store {
 
   // Devices, sessions, users
 
-  /** Returns a device, made if need be; platform and name are kept when given. */
-  openDevice(userId: string, deviceId: string, platform: number, name: string): Promise<DeviceRecord>;
+  /**
+   * Returns a device, made if need be; platform and name are kept when given.
+   *
+   * @param maxDevices the most a user has, 0 for no limit: a new one beyond takes the place of the one not used for
+   *   longest, which is the one whose cursor is lowest, if it has any
+   */
+  openDevice(
+    userId: string,
+    deviceId: string,
+    platform: number,
+    name: string,
+    maxDevices?: number,
+  ): Promise<DeviceRecord>;
   /** Raises the cursors of devices, made if need be; a lower position changes nothing. */
   saveCursors(entries: ReadonlyArray<{ userId: string; deviceId: string; position: number }>): Promise<void>;
-  /** Keeps a session token, and drops those of the user that expired over a day ago. */
-  createSession(session: SessionRecord, deviceName: string): Promise<void>;
+  /**
+   * Keeps a session token, and drops those of the user that expired over a day ago.
+   *
+   * @param most what a user has at most, each 0 for no limit: of sessions those made first are dropped, of devices as by
+   *   `openDevice`
+   */
+  createSession(session: SessionRecord, deviceName: string, most?: UserCaps): Promise<void>;
   /** Returns the session of a token, also an expired one; undefined when unknown or logged out. */
   findSession(tokenHash: Uint8Array): Promise<SessionRecord | undefined>;
   /**

@@ -53,6 +53,74 @@ export function userTests(tested: () => StoreUnderTest): void {
     expect(await tested().store.openDevice(userId, "d", 0, "")).toMatchObject({ position: 7 });
   });
 
+  test("a new device beyond the most a user has takes the place of the one whose cursor is lowest", async () => {
+    const { store } = tested();
+    const [userId, other] = [unique("u"), unique("o")];
+    const open = (deviceId: string, most = 3) => store.openDevice(userId, deviceId, 1, deviceId, most);
+    const opens: Record<string, number> = {};
+    await store.openDevice(other, "a", 0, "", 3);
+    await store.saveCursors([{ userId: other, deviceId: "a", position: 0 }]);
+    for (const device of ["a", "b", "c"]) opens[device] = (await open(device)).opens;
+    for (let n = 0; n < 4; n++) opens["b"] = (await open("b")).opens;
+    await store.saveCursors([
+      { userId, deviceId: "a", position: 30 },
+      { userId, deviceId: "b", position: 10 },
+      { userId, deviceId: "c", position: 20 },
+    ]);
+    // One that is there takes nobody's place.
+    await open("b");
+    opens["b"] = 6;
+    const added = await open("d");
+    expect(added).toMatchObject({ deviceId: "d", name: "d", position: undefined });
+    await store.saveCursors([{ userId, deviceId: "d", position: 40 }]);
+    expect(await open("a")).toMatchObject({ position: 30 });
+    expect(await open("c")).toMatchObject({ position: 20 });
+    const back = await open("b");
+    expect(back).toMatchObject({ position: undefined });
+    // Or streams of before would count as newer.
+    expect(back.opens).toBeGreaterThan(opens["b"] as number);
+    expect(await open("a")).toMatchObject({ position: 30 });
+    expect((await store.openDevice(other, "a", 0, "", 3)).position).toBe(0);
+    // Fewer are allowed than there are.
+    await open("e", 2);
+    expect(await open("c", 0)).toMatchObject({ position: undefined });
+  });
+
+  test("a device that was just logged out is not the one that makes room", async () => {
+    const { store } = tested();
+    const userId = unique("u");
+    for (const device of ["a", "b"]) await store.openDevice(userId, device, 0, "", 2);
+    await store.deleteSessions(userId, "a");
+    await store.saveCursors([{ userId, deviceId: "b", position: 5 }]);
+    await store.openDevice(userId, "c", 0, "", 2);
+    expect(await store.tokensRefusedBeforeMs(userId, "a")).toBeGreaterThan(0);
+    expect((await store.openDevice(userId, "b", 0, "", 0)).position).toBeUndefined();
+  });
+
+  test("of sessions beyond the most a user has, those made first are dropped", async () => {
+    const { store } = tested();
+    const [userId, other] = [unique("u"), unique("o")];
+    const most = { sessions: 3, devices: 2 };
+    const theirs = session(other, "d");
+    await store.createSession(theirs, "", most);
+    const made: SessionRecord[] = [];
+    for (let n = 0; n < 6; n++) {
+      const next = {
+        ...session(userId, `d${n}`),
+        createTimeMs: Date.now() + n,
+        expireTimeMs: Date.now() + 60_000,
+      };
+      await store.createSession(next, "", most);
+      made.push(next);
+    }
+    const found = await Promise.all(made.map(({ tokenHash }) => store.findSession(tokenHash)));
+    expect(found.map((one) => one?.deviceId)).toEqual([undefined, undefined, undefined, "d3", "d4", "d5"]);
+    expect(await store.findSession(theirs.tokenHash)).toEqual(theirs);
+    // Devices of logins count as well: of six, two are known.
+    expect(await store.openDevice(userId, "d5", 0, "")).toMatchObject({ platform: 2 });
+    expect(await store.openDevice(userId, "d0", 0, "")).toMatchObject({ platform: 0 });
+  });
+
   test("a session is found by its token's hash, also when it has expired", async () => {
     const { store } = tested();
     const kept = session(unique("u"), "d");

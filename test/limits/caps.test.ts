@@ -4,7 +4,7 @@ import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ErrorReason } from "../../src/errors.ts";
 import { failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
-import { startTestServer, type TestServer } from "../support/server.ts";
+import { startTestServer, type TestServer, text } from "../support/server.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -161,4 +161,47 @@ test("a user owns and is in so many groups at most, also when many requests come
   await alice.groups.disbandGroup({ groupId: owned[0] as string });
   await alice.groups.joinGroup({ groupId: "b1" });
   expect((await alice.stream().open()).limits?.maxGroupsPerUser).toBe(4);
+});
+
+test("a user has so many session tokens at most: those made last are good", async () => {
+  const server = await serve({ maxSessionsPerUser: 2 });
+  const [first, second, third] = [
+    await server.login("alice"),
+    await server.login("alice"),
+    await server.login("alice"),
+  ];
+  const bob = await server.login("bob");
+  // Until then the node has all of them in memory.
+  await server.restart();
+  const outcome = async ({ token }: { token: string }) => {
+    const { groups } = server.as({ authorization: `Bearer ${token}` });
+    return groups.listMyGroups({}).then(
+      () => "good",
+      (error: { details: string }) => error.details,
+    );
+  };
+  expect(await outcome(first)).toContain("unknown");
+  expect(await Promise.all([second, third, bob].map(outcome))).toEqual(["good", "good", "good"]);
+});
+
+test("a user has so many devices at most: a new one takes the place of the one not used for longest", async () => {
+  const server = await serve({ maxDevicesPerUser: 2 });
+  const read = async (deviceId: string, opened: (resumed: boolean) => void) => {
+    const device = await server.login("alice", deviceId);
+    const stream = device.stream();
+    opened((await stream.open({ autoAck: true })).resumed);
+    const before = stream.all("message").length;
+    await bob.chat.sendDirect({ recipientId: "alice", content: text(deviceId) });
+    await stream.until(() => stream.all("message").length > before);
+    stream.halfClose();
+    await stream.ended;
+  };
+  const bob = await server.login("bob");
+  const resumed: boolean[] = [];
+  for (const device of ["old", "phone", "phone", "laptop"]) await read(device, (was) => resumed.push(was));
+  expect(resumed).toEqual([false, false, true, false]);
+  await server.restart();
+  const again: boolean[] = [];
+  for (const device of ["phone", "laptop", "old"]) await read(device, (was) => again.push(was));
+  expect(again).toEqual([true, true, false]);
 });

@@ -1,5 +1,5 @@
 import { InOrder } from "../in-order.ts";
-import type { DeviceRecord, SessionRecord } from "../store.ts";
+import type { DeviceRecord, SessionRecord, UserCaps } from "../store.ts";
 import { bigintArray, textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 import type { Identity } from "./identity.ts";
@@ -7,8 +7,26 @@ import type { Identity } from "./identity.ts";
 /** For how long a token that expired is still known as such. */
 const keepExpiredMs = 86_400_000;
 
+/** For how long a device that was logged out is kept before others, so that its older tokens stay refused. */
+const keepRefusalMs = 86_400_000;
+/** Stands for no limit. */
+const unlimited = 2 ** 31;
+
+/** Makes room for a new device: see `Store.openDevice`. Its first opening gets a number above that of any it takes the place of. */
+const makeRoom = `
+  had AS (SELECT count(*) AS count, max(opens) AS opens FROM devices WHERE user_id = $1),
+  forgotten AS (
+    DELETE FROM devices WHERE (user_id, device_id) IN (
+      SELECT user_id, device_id FROM devices
+      WHERE user_id = $1 AND NOT EXISTS (SELECT FROM devices WHERE user_id = $1 AND device_id = $2)
+      ORDER BY tokens_refused_before_ms > $6, position NULLS FIRST, opens
+      LIMIT (SELECT greatest(count - $5::bigint + 1, 0) FROM had)
+    )
+  )
+`;
 const keepDevice = `
-  INSERT INTO devices AS d (user_id, device_id, platform, name, opens) VALUES ($1, $2, $3, $4, 1)
+  INSERT INTO devices AS d (user_id, device_id, platform, name, opens)
+    SELECT $1, $2, $3, $4, CASE WHEN count >= $5::bigint THEN opens + 1 ELSE 1 END FROM had
   ON CONFLICT (user_id, device_id) DO UPDATE SET
     opens = d.opens + 1,
     platform = CASE excluded.platform WHEN 0 THEN d.platform ELSE excluded.platform END,
@@ -16,7 +34,10 @@ const keepDevice = `
 `;
 const openDeviceStatement: Statement = {
   name: "open_device",
-  text: `${keepDevice} RETURNING d.user_id AS "userId", d.device_id AS "deviceId", d.platform, d.name, d.position, d.opens`,
+  text: `
+    WITH ${makeRoom} ${keepDevice}
+    RETURNING d.user_id AS "userId", d.device_id AS "deviceId", d.platform, d.name, d.position, d.opens
+  `,
 };
 // In one order for all processes, so that nobody waits in a circle.
 const saveCursorsStatement: Statement = {
@@ -33,10 +54,16 @@ const saveCursorsStatement: Statement = {
 const createSessionStatement: Statement = {
   name: "create_session",
   text: `
-    WITH device AS (${keepDevice}),
-      expired AS (DELETE FROM sessions WHERE user_id = $1 AND expire_time_ms < $9)
+    WITH ${makeRoom}, device AS (${keepDevice}),
+      expired AS (DELETE FROM sessions WHERE user_id = $1 AND expire_time_ms < $11),
+      oldest AS (
+        DELETE FROM sessions WHERE token_hash IN (
+          SELECT token_hash FROM sessions WHERE user_id = $1 AND expire_time_ms >= $11
+          ORDER BY create_time_ms DESC OFFSET $12
+        )
+      )
     INSERT INTO sessions (user_id, device_id, platform, token_hash, session_id, create_time_ms, expire_time_ms)
-      VALUES ($1, $2, $3, $5, $6, $7, $8)
+      VALUES ($1, $2, $3, $7, $8, $9, $10)
   `,
 };
 const deleteSessionsStatement: Statement = {
@@ -59,7 +86,13 @@ export function createUserWrites(writes: Connections, identity: Identity) {
   const order = new InOrder();
 
   return {
-    openDevice: (userId: string, deviceId: string, platform: number, name: string): Promise<DeviceRecord> =>
+    openDevice: (
+      userId: string,
+      deviceId: string,
+      platform: number,
+      name: string,
+      maxDevices = 0,
+    ): Promise<DeviceRecord> =>
       order.run([userId], async () => {
         type Row = Omit<DeviceRecord, "name" | "position"> & { name: Uint8Array; position: number | null };
         const [row] = await writes.run<Row>(openDeviceStatement, [
@@ -67,6 +100,8 @@ export function createUserWrites(writes: Connections, identity: Identity) {
           deviceId,
           platform,
           Buffer.from(name),
+          maxDevices || unlimited,
+          Date.now() - keepRefusalMs,
         ]);
         if (row === undefined) throw new Error("a device was not kept");
         return { ...row, name: new TextDecoder().decode(row.name), position: row.position ?? undefined };
@@ -86,12 +121,14 @@ export function createUserWrites(writes: Connections, identity: Identity) {
         },
       ),
 
-    createSession: (session: SessionRecord, deviceName: string): Promise<void> =>
+    createSession: (session: SessionRecord, deviceName: string, most?: UserCaps): Promise<void> =>
       order.run([session.userId], async () => {
         const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
         const device = [userId, deviceId, platform, Buffer.from(deviceName)];
+        const room = [most?.devices || unlimited, Date.now() - keepRefusalMs];
         const rest = [tokenHash, sessionId, createTimeMs, expireTimeMs, createTimeMs - keepExpiredMs];
-        await writes.run(createSessionStatement, [...device, ...rest]);
+        const others = (most?.sessions || unlimited) - 1;
+        await writes.run(createSessionStatement, [...device, ...room, ...rest, others]);
       }),
 
     deleteSessions: (userId: string, deviceId: string | undefined): Promise<number> =>

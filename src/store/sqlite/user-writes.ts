@@ -1,10 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ChatError, ErrorReason } from "../../errors.ts";
-import type { DeviceRecord, SessionRecord } from "../store.ts";
+import type { DeviceRecord, SessionRecord, UserCaps } from "../store.ts";
 import type { Log } from "./log.ts";
 
 /** For how long a token that expired is still known as such. */
 const keepExpiredMs = 86_400_000;
+/** For how long a device that was logged out is kept before others, so that its older tokens stay refused. */
+const keepRefusalMs = 86_400_000;
 /** For how long it is known who was logged out. */
 const keepLogoutsMs = 3_600_000;
 
@@ -17,12 +19,22 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     "UPDATE members SET read_seq = ? WHERE user_id = ? AND conversation = ?",
   );
   const upsertDevice = database.prepare(`
-    INSERT INTO devices (user_id, device_id, platform, name, opens) VALUES (?, ?, ?, ?, 1)
+    INSERT INTO devices (user_id, device_id, platform, name, opens) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
       opens = opens + 1,
       platform = iif(excluded.platform = 0, platform, excluded.platform),
       name = iif(excluded.name = '', name, excluded.name)
     RETURNING user_id AS userId, device_id AS deviceId, platform, name, position, opens
+  `);
+  const selectDevice = database.prepare("SELECT 1 FROM devices WHERE user_id = ? AND device_id = ?");
+  const countDevices = database.prepare(
+    "SELECT count(*) AS count, max(opens) AS opens FROM devices WHERE user_id = ?",
+  );
+  const forgetDevices = database.prepare(`
+    DELETE FROM devices WHERE (user_id, device_id) IN (
+      SELECT user_id, device_id FROM devices WHERE user_id = ?
+      ORDER BY tokens_refused_before_ms > ?, position IS NOT NULL, position, opens LIMIT ?
+    )
   `);
   const upsertCursor = database.prepare(`
     INSERT INTO devices (user_id, device_id, position) VALUES (?, ?, ?)
@@ -33,6 +45,12 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     VALUES (?, ?, ?, ?, ?, ?, ?)
   `);
   const deleteExpired = database.prepare("DELETE FROM sessions WHERE user_id = ? AND expire_time_ms < ?");
+  const countSessions = database.prepare("SELECT count(*) AS count FROM sessions WHERE user_id = ?");
+  const deleteOldest = database.prepare(`
+    DELETE FROM sessions WHERE token_hash IN (
+      SELECT token_hash FROM sessions WHERE user_id = ? ORDER BY create_time_ms LIMIT ?
+    )
+  `);
   const deleteOfDevice = database.prepare("DELETE FROM sessions WHERE user_id = ? AND device_id = ?");
   const deleteOfUser = database.prepare("DELETE FROM sessions WHERE user_id = ?");
   const refuseForDevice = database.prepare(`
@@ -50,8 +68,24 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     ON CONFLICT DO UPDATE SET last_active_ms = max(last_active_ms, excluded.last_active_ms)
   `);
 
-  function openDevice(userId: string, deviceId: string, platform: number, name: string): DeviceRecord {
-    const row = upsertDevice.get(userId, deviceId, platform, name) as unknown as DeviceRecord;
+  /** Makes room for a new device, and returns the number of its first opening: above that of any it takes the place of. */
+  function makeRoom(userId: string, deviceId: string, maxDevices: number): number {
+    if (maxDevices === 0 || selectDevice.get(userId, deviceId) !== undefined) return 1;
+    const { count, opens } = countDevices.get(userId) as { count: number; opens: number };
+    if (count < maxDevices) return 1;
+    forgetDevices.run(userId, Date.now() - keepRefusalMs, count - maxDevices + 1);
+    return opens + 1;
+  }
+
+  function openDevice(
+    userId: string,
+    deviceId: string,
+    platform: number,
+    name: string,
+    maxDevices = 0,
+  ): DeviceRecord {
+    const opens = makeRoom(userId, deviceId, maxDevices);
+    const row = upsertDevice.get(userId, deviceId, platform, name, opens) as unknown as DeviceRecord;
     return { ...row, position: row.position ?? undefined };
   }
 
@@ -80,11 +114,15 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
       for (const { userId, deviceId, position } of entries) upsertCursor.run(userId, deviceId, position);
     },
 
-    createSession(session: SessionRecord, deviceName: string): void {
+    createSession(session: SessionRecord, deviceName: string, most?: UserCaps): void {
       const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
       deleteExpired.run(userId, createTimeMs - keepExpiredMs);
       insertSession.run(tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs);
-      openDevice(userId, deviceId, platform, deviceName);
+      if (most !== undefined && most.sessions > 0) {
+        const excess = Number(countSessions.get(userId)?.["count"]) - most.sessions;
+        if (excess > 0) deleteOldest.run(userId, excess);
+      }
+      openDevice(userId, deviceId, platform, deviceName, most?.devices);
     },
 
     deleteSessions(userId: string, deviceId: string | undefined): number {
