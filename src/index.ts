@@ -301,5 +301,6 @@ function callerOf(userId: string): Caller {
     sessionId: "in-process",
     expireTimeMs: Number.MAX_SAFE_INTEGER,
     issueTimeMs: 0,
+    isHost: true,
   };
 }

@@ -265,6 +265,7 @@ function limitsOf(config: Config): ChatLimits {
     maxInFlight: config.maxInFlight,
     maxSessions: config.maxSessions,
     maxNewSessionsPerSecond: config.maxNewSessionsPerSecond,
+    chosenGroupIds: config.chosenGroupIds,
     presenceVisibility: config.presenceVisibility,
     pingIntervalMs: config.pingIntervalMs,
     outboxMaxBytes: config.outboxMaxBytes,

@@ -353,6 +353,11 @@ export const settings = {
     description:
       "The largest answer, as Protobuf, to a call that is no stream: pages of lists end early. One message alone may be larger.",
   }),
+  chosenGroupIds: flag({
+    default: true,
+    description:
+      "Whether users may choose the ids of groups they create. Who chooses one that is taken learns that it is; with `off` the server makes ids that cannot be guessed, and only a host that embeds it chooses.",
+  }),
   presenceVisibility: choice({
     values: ["shared", "everyone", "nobody"],
     default: "shared",

@@ -352,6 +352,18 @@ describe("embedding", () => {
     closing(await createParlance({ store: file, auth: "dev" }));
   });
 
+  test("lets the host choose ids of groups where users may not", async () => {
+    const host = await startHost({ limits: { chosenGroupIds: false } });
+    const { group } = await host.parlance.chat.as("shop").groups.createGroup({
+      groupId: "orders",
+      memberIds: ["ada"],
+    });
+    expect(group?.groupId).toBe("orders");
+    const ada = await connected(host.address, "ada");
+    await expect(ada.groups.createGroup({ groupId: "mine" })).rejects.toThrow("group_id");
+    expect((await ada.groups.createGroup({ name: "mine" })).group?.groupId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   test("takes tokens of the host, or a verifier of its own", async () => {
     const host = await startHost({ auth: { secret: "a secret that is long enough to be one" } });
     await expect(connect({ address: host.address, credentials: { devUserId: "ada" } })).rejects.toThrow(

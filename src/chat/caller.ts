@@ -13,4 +13,6 @@ export interface Caller {
    * known; 0 when there is none.
    */
   issueTimeMs: number;
+  /** Whether the host itself acts for the user, in process. */
+  isHost?: true;
 }

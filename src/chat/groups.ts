@@ -50,16 +50,22 @@ export class Groups {
   readonly #quotas: GroupQuotas;
   readonly #maxMembers: number;
   readonly #maxBytes: number;
+  readonly #chosenIds: boolean;
 
   constructor(store: Store, pages: PageTokens, limits: ChatLimits) {
     this.#maxBytes = limits.maxAnswerBytes;
+    this.#chosenIds = limits.chosenGroupIds;
     this.#store = store;
     this.#pages = pages;
     this.#quotas = new GroupQuotas(store, limits);
     this.#maxMembers = limits.maxGroupMembers;
   }
 
-  async createGroup(request: pb.CreateGroupRequest, { userId }: Caller) {
+  /** @throws ChatError INVALID_REQUEST, GROUP_ID_TAKEN, GROUP_FULL */
+  async createGroup(request: pb.CreateGroupRequest, { userId, isHost }: Caller) {
+    // Before anything is looked up: whether the id is taken is what nobody is to learn.
+    if (request.groupId !== "" && !this.#chosenIds && isHost === undefined)
+      throw invalid("group_id", "chosen_group_ids", "must be empty, as this server makes the ids of groups");
     const settings: GroupSettings = {
       name: request.name,
       joinPolicy: policyOf(request.joinPolicy),

@@ -33,6 +33,8 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   firstRequestTimeoutMs: number;
   /** The most streams a user may have open on this node; 0 for no limit. */
   maxStreamsPerUser: number;
+  /** Whether users may choose the ids of groups they create. What the host creates in process may have any. */
+  chosenGroupIds: boolean;
   /** Whose presence users may see. */
   presenceVisibility: PresenceVisibility;
   /** The most session tokens of a user; 0 for no limit. */
@@ -60,6 +62,7 @@ export const defaultLimits: ChatLimits = {
   maxDevicesPerUser: 1_000,
   maxGroupsPerUser: 5_000,
   maxGroupsOwnedPerUser: 1_000,
+  chosenGroupIds: true,
   presenceVisibility: "shared",
   ...defaultUserRates,
   ...defaultLoginRates,

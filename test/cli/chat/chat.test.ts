@@ -7,7 +7,7 @@ let server: TestServer;
 let chats: Chats;
 
 beforeEach(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ presenceVisibility: "shared" });
   chats = chatsWith(() => server.address);
 });
 

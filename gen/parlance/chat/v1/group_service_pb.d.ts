@@ -19,7 +19,8 @@ export declare const file_parlance_chat_v1_group_service: GenFile;
  */
 export declare type CreateGroupRequest = Message<"parlance.chat.v1.CreateGroupRequest"> & {
   /**
-   * The id the host chooses, or empty to have one made.
+   * The id the host chooses, or empty to have one made that cannot be guessed.
+   * Servers may take no id from users (the setting `chosenGroupIds`).
    *
    * @generated from field: string group_id = 1;
    */
