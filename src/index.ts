@@ -291,7 +291,7 @@ function inProcess(chat: Chat, validator: RequestValidator): InProcessChat {
 }
 
 function callerOf(userId: string): Caller {
-  if (!isUserId(userId)) {
+  if (typeof userId !== "string" || !isUserId(userId)) {
     throw new ChatError(ErrorReason.INVALID_REQUEST, `the user id to act for must be ${userIdRule}`);
   }
   return {

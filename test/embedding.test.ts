@@ -50,7 +50,10 @@ async function connected(address: string, devUserId: string): Promise<ParlanceCl
 
 /** The text of the next message a client gets. */
 async function nextText(client: ParlanceClient): Promise<string> {
-  for await (const event of client.events()) {
+  // By hand, as leaving a loop would have the event come again.
+  const events = client.events();
+  for (let next = await events.next(); !next.done; next = await events.next()) {
+    const event = next.value;
     if (event.case === "message" && event.value.content?.kind.case === "text") {
       return `${event.value.senderId}: ${event.value.content.kind.value.body}`;
     }
@@ -279,6 +282,8 @@ describe("the chat in process", () => {
       [() => chat.sendDirect("", { recipientId: "ada", content }), ErrorReason.INVALID_REQUEST],
       [() => chat.sendDirect(" host", { recipientId: "ada", content }), ErrorReason.INVALID_REQUEST],
       [() => chat.sendDirect("x".repeat(129), { recipientId: "ada", content }), ErrorReason.INVALID_REQUEST],
+      [() => chat.sendDirect("ada\ud800", { recipientId: "ada", content }), ErrorReason.INVALID_REQUEST],
+      [() => chat.sendDirect(5 as never, { recipientId: "ada", content }), ErrorReason.INVALID_REQUEST],
       [() => chat.sendGroup("host", { groupId: "none", content }), ErrorReason.GROUP_NOT_FOUND],
       [() => chat.sendGroup("ada", { groupId: "g", content }), ErrorReason.GROUP_NOT_FOUND],
       [() => chat.as("ada").groups.createGroup({ groupId: "g" }), ErrorReason.GROUP_ID_TAKEN],
@@ -291,6 +296,19 @@ describe("the chat in process", () => {
     ];
     for (const [call, reason] of cases)
       expect(ErrorReason[(await refusalOf(call())).reason]).toBe(ErrorReason[reason]);
+    const halves: [call: () => Promise<unknown>, field: string][] = [
+      [() => chat.sendDirect("host", { recipientId: "ada\ud800", content }), "recipient_id"],
+      [() => chat.sendDirect("host", { recipientId: "ada", content: text("\udc00") }), "content.text.body"],
+      [() => chat.sendDirect("host", { recipientId: "ada", content: 5 as never }), "content"],
+      [() => chat.as("host").groups.createGroup({ groupId: "\ud800" }), "group_id"],
+      [() => chat.as("host").groups.addMembers({ groupId: "g", userIds: ["a", "\ud800"] }), "user_ids[1]"],
+      [() => chat.as("host").groups.createGroup({ attributes: { a: "\ud800" } }), 'attributes["a"]'],
+    ];
+    for (const [call, field] of halves)
+      expect(await refusalOf(call())).toMatchObject({
+        reason: ErrorReason.INVALID_REQUEST,
+        details: { violations: [{ field }] },
+      });
     const broken = await refusalOf(chat.sendDirect("host", { recipientId: "ada", content: text("") }));
     expect(broken.message).toContain("content.text.body");
     expect(broken.details.violations).toMatchObject([

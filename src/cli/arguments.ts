@@ -4,7 +4,9 @@ import { failUsage } from "./errors.ts";
 
 /**
  * Refuses command-line arguments that a command does not define: citty itself
- * passes over unknown options, missing values and words too many.
+ * passes over unknown options, missing values and words too many. Node makes
+ * U+FFFD of bytes that are not UTF-8, so that two ids would become one: refused
+ * as well.
  *
  * @param command the command's name, for the way out
  * @throws CommandError with exit code 2
@@ -30,6 +32,8 @@ export function checkArguments(command: string, rawArgs: readonly string[], defs
   });
   const wayOut = `\`parlance ${command} --help\` lists what it takes`;
   for (const token of tokens) {
+    if (token.kind !== "option-terminator" && /\ufffd|\p{Cs}/u.test(token.value ?? ""))
+      failUsage(`${token.kind === "option" ? token.rawName : "a word"} is not well-formed UTF-8`, wayOut);
     if (token.kind !== "option") continue;
     const negated = kinds.get(token.name.replace(/^no-/, "")) === "flag" && token.name.startsWith("no-");
     const kind = negated ? "flag" : kinds.get(token.name);

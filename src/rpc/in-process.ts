@@ -12,6 +12,8 @@ import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import type { Caller } from "../chat/caller.ts";
 import type { Chat } from "../chat/chat.ts";
+import { ChatError, ErrorReason } from "../errors.ts";
+import { findMistyped, type Mistyped } from "./field-types.ts";
 import { createHandlers, type Handler, type Handlers, type UnaryName } from "./handlers.ts";
 import type { RequestValidator } from "./validation.ts";
 
@@ -31,6 +33,13 @@ export interface InProcessServices {
   presence: InProcessService<typeof PresenceService>;
 }
 
+function refusalOf(mistyped: Mistyped): ChatError {
+  const { field, description } = mistyped;
+  return new ChatError(ErrorReason.INVALID_REQUEST, `${field || "the request"} ${description}`, {
+    violations: [mistyped],
+  });
+}
+
 /** Makes the edge for code of the same process: the same handlers and validation, no tokens and no wire. */
 export function createInProcess(
   chat: Chat,
@@ -43,6 +52,9 @@ export function createInProcess(
     const calls = entries.map(([name, handler]) => {
       const { input, output } = service.method[name] as DescMethod;
       const call = async (init: MessageInitShape<typeof input>) => {
+        // No wire has made sure of it.
+        const mistyped = findMistyped(input, init);
+        if (mistyped !== undefined) throw refusalOf(mistyped);
         const request = create(input, init);
         validate(input, request);
         return create(output, await handler(request, caller));

@@ -1,8 +1,9 @@
-import { parseArgs } from "citty";
+import { type ArgsDef, parseArgs } from "citty";
 import { describe, expect, test } from "vitest";
 import { checkArguments } from "../../src/cli/arguments.ts";
 import { parseDuration } from "../../src/cli/duration.ts";
 import { CommandError } from "../../src/cli/errors.ts";
+import { sendCommand } from "../../src/cli/send.ts";
 import { settingArgs, settingOptions } from "../../src/cli/setting-args.ts";
 import { loadConfig } from "../../src/config.ts";
 
@@ -51,4 +52,14 @@ test("durations are written with their unit", () => {
   expect(["", "1", "0s", "-1s", "1.5h", "1 h", "1w", "9999999999s"].map(parseDuration)).toEqual(
     Array.from({ length: 8 }, () => undefined),
   );
+});
+
+test("an argument that is not UTF-8 is refused, as Node makes the same text of all of them", () => {
+  const send =
+    (...rawArgs: string[]) =>
+    () =>
+      checkArguments("send", rawArgs, sendCommand.args as ArgsDef);
+  expect(send("hello", "--to", "bob")).not.toThrow();
+  expect(send("hello", "--to", "bob\ufffd")).toThrow(/^--to is not well-formed UTF-8/);
+  expect(send("hello\ufffd", "--to", "bob")).toThrow(/^a word is not well-formed UTF-8/);
 });

@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
+import { requestOf } from "../../typescript/arguments.ts";
 import { isTransient, Status } from "../../typescript/errors.ts";
 import type { Login } from "../../typescript/login.ts";
 import { Backoff } from "../../typescript/reconnect.ts";
@@ -78,7 +79,8 @@ export class Calls {
   ): Promise<MessageShape<O>> {
     const header = { authorization: `Bearer ${token}` };
     const timeoutMs = Math.max(1, Math.min(attemptMs, deadlineMs));
-    const { message } = await this.#transport.unary(method, this.#closed, timeoutMs, header, request);
+    const checked = requestOf(method.input, request);
+    const { message } = await this.#transport.unary(method, this.#closed, timeoutMs, header, checked);
     return message;
   }
 }

@@ -7,6 +7,7 @@ import {
   LoginResponseSchema,
 } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
 import { Platform } from "../../../gen/parlance/chat/v1/device_pb.js";
+import { requestOf } from "../../typescript/arguments.ts";
 import { ParlanceError, Status } from "../../typescript/errors.ts";
 import { type Credentials, Login } from "../../typescript/login.ts";
 import { tab } from "../state/kept.ts";
@@ -58,7 +59,8 @@ function loginWith(transport: Transport, credentials: Credentials, current?: Log
   return new Login(
     credentials,
     device,
-    async (request) => {
+    async (init) => {
+      const request = requestOf(ChatService.method.login.input, init);
       const { message } = await transport
         .unary(ChatService.method.login, undefined, 10_000, undefined, request)
         .catch((error: unknown) => {
