@@ -23,7 +23,7 @@ import { type RpcDefinition, toDefinition } from "../../src/rpc/definition.ts";
 import { Acks } from "./acks.ts";
 import { checked, invalidArgument, requestOf } from "./arguments.ts";
 import { type CallExtras, callMiddleware, withReadOptions } from "./calls.ts";
-import { ParlanceError, Status } from "./errors.ts";
+import { isTransient, ParlanceError, Status } from "./errors.ts";
 import { EventCallback } from "./event-callback.ts";
 import { EventLog } from "./event-log.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -35,9 +35,10 @@ import { type ClientState, Live } from "./live.ts";
 import { type Credentials, type DeviceInit, Login, timedCredentials } from "./login.ts";
 import { fetchMissed } from "./missed.ts";
 import { checkOptions } from "./options.ts";
-import type { BackoffOptions } from "./reconnect.ts";
+import { Backoff, type BackoffOptions } from "./reconnect.ts";
 import { Requests } from "./requests.ts";
 import { type ContentInit, type SendInit, Sends } from "./sends.ts";
+import { sleep } from "./time.ts";
 import { createTransport, type Transport } from "./transport.ts";
 
 /** How to connect. */
@@ -212,6 +213,7 @@ export class ParlanceClient {
       return;
     }
     const { eventKinds, replayLimit, onBehind = "fetch" } = this.#options;
+    let lastError: ParlanceError | undefined;
     const live = new Live({
       streams: new GrpcStreams(this.#line, this.#requests),
       login: this.#login,
@@ -225,12 +227,17 @@ export class ParlanceClient {
       hasRoom: () => !this.#full,
       fetchMissed: onBehind === "fetch" ? (...args) => this.#fetchMissed(...args) : undefined,
       onState: (state, error) => this.#onLive(state, error),
+      onWait: (_, error) => {
+        lastError = error ?? lastError;
+      },
     });
     this.#live = live;
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         stopListening();
-        reject(new ParlanceError(Status.UNAVAILABLE, `no stream from ${this.#line.address} in time`));
+        reject(
+          lastError ?? new ParlanceError(Status.UNAVAILABLE, `no stream from ${this.#line.address} in time`),
+        );
       }, this.#options.connectTimeoutMs ?? 10_000);
       const stopListening = this.onState((state, error) => {
         if (state !== "live" && state !== "closed") return;
@@ -322,7 +329,7 @@ export class ParlanceClient {
   async watchPresence(userIds: readonly string[]): Promise<void> {
     const value = requestOf(WatchPresenceRequestSchema, { userIds: checked("user_ids", () => [...userIds]) });
     this.#watched = value.userIds;
-    await this.#requests.ask({ case: "watchPresence", value });
+    await this.#watch(value.userIds);
   }
 
   /** Marks a conversation as read up to a seq and returns it as it is then. */
@@ -372,7 +379,8 @@ export class ParlanceClient {
   #onLive(state: ClientState, error?: ParlanceError): void {
     if (state === "live") {
       if (++this.#streams > 1 && this.#watched.length > 0) {
-        this.#requests.tell({ case: "watchPresence", value: { userIds: this.#watched } });
+        // What is refused for good was refused before.
+        this.#watch(this.#watched).catch(() => {});
       }
       this.#acks.flush();
     }
@@ -385,6 +393,24 @@ export class ParlanceClient {
       if (error !== undefined) this.#requests.fail(error);
     }
     this.#setState(state, error);
+  }
+
+  /** Asks for presence until it is answered, unless other users are to be watched by then. */
+  async #watch(userIds: string[]): Promise<void> {
+    const deadline = performance.now() + (this.#options.deadlineMs ?? 30_000);
+    const backoff = new Backoff();
+    while (userIds === this.#watched) {
+      try {
+        await this.#requests.ask({ case: "watchPresence", value: { userIds } }, deadline);
+        return;
+      } catch (error) {
+        if (!(error instanceof ParlanceError) || !isTransient(error) || this.#closing.signal.aborted)
+          throw error;
+        const waitMs = backoff.next(error.retryAfterMs);
+        if (performance.now() + waitMs >= deadline) throw error;
+        await sleep(waitMs, this.#closing.signal);
+      }
+    }
   }
 
   #setState(state: ClientState, error?: ParlanceError): void {

@@ -77,7 +77,8 @@ export function hadNoEffect(error: ParlanceError): boolean {
   if (error.reason === ErrorReason.SERVER_DRAINING) return true;
   if (error.reason === ErrorReason.SERVER_STARTING) return true;
   if (error.reason === ErrorReason.TOO_MANY_SESSIONS) return true;
-  if (error.reason === ErrorReason.TOO_MANY_NEW_SESSIONS) return true;
+  // A limit that says when to come again was reached before anything was done.
+  if (error.code === Status.RESOURCE_EXHAUSTED && error.retryAfterMs !== undefined) return true;
   return (
     error.code === Status.UNAVAILABLE &&
     /^No connection established|^Name resolution failed|^Stream refused by server/.test(error.message)
@@ -91,8 +92,6 @@ export function isTransient(error: ParlanceError): boolean {
     case Status.UNAVAILABLE:
     case Status.DEADLINE_EXCEEDED:
       return true;
-    case Status.RESOURCE_EXHAUSTED:
-      return error.retryAfterMs !== undefined;
     case Status.INTERNAL:
     case Status.UNKNOWN:
     case Status.CANCELLED:
