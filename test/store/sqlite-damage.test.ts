@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { checkStore } from "../../src/store/sqlite/check.ts";
 import { isLogDamaged } from "../../src/store/sqlite/log-damage.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { openTransferSource } from "../../src/store/sqlite/transfer-source.ts";
@@ -158,6 +159,15 @@ describe("a write-ahead log that is not damaged", () => {
       expect(isLogDamaged(path)).toBe(false);
     }
   });
+});
+
+test("check finds a damaged log, where no server uses it", () => {
+  const { path } = tryWith((whole) => flipped(whole, 8 * 20_000));
+  expect(checkStore(path)[0]).toEqual({
+    rule: "the write-ahead log is whole",
+    problems: [expect.stringContaining("it is damaged")],
+  });
+  expect(isLogDamaged(path)).toBe(true);
 });
 
 test("a damaged log is not moved to another store as if it were whole", () => {

@@ -4,7 +4,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { GroupSchema, MembershipChangedSchema } from "../../../gen/parlance/chat/v1/group_pb.js";
 import { ChatMessageSchema } from "../../../gen/parlance/chat/v1/message_pb.js";
 import { EventKind, type LogEvent, Role } from "../store.ts";
-import { selectEvents } from "./log-reads.ts";
+import { checksumOf } from "./checksum.ts";
+import { damageIn } from "./log-damage.ts";
 
 /** The outcome of one rule. */
 export interface CheckResult {
@@ -12,6 +13,14 @@ export interface CheckResult {
   rule: string;
   /** What breaks it, at most {@link maxProblems}; none when it holds. */
   problems: string[];
+}
+
+/** An event as its row has it. */
+interface Row extends LogEvent {
+  conversation: number;
+  clientMessageId: string | null;
+  /** Of events of earlier releases there is none. */
+  checksum: number | null;
 }
 
 /** The most problems told of one rule. */
@@ -77,22 +86,39 @@ const queries: ReadonlyArray<[rule: string, sql: string]> = [
   ],
 ];
 
+const soundFile = "the file and its indexes are sound";
+
 /**
  * Checks that a store keeps its rules, also while a server uses it: that of
  * SQLite itself, those of its tables, and that every event can be decoded and
- * is what its row says.
+ * is what its row and its checksum say. A file that is too damaged to be read
+ * breaks the first rule.
  *
- * @throws Error when there is no such file
+ * @throws Error when there is no such file, or it is none of a store
  */
 export function checkStore(path: string): CheckResult[] {
   if (!existsSync(path)) throw new Error(`there is no file ${path}`);
+  const log = { rule: "the write-ahead log is whole", problems: damageIn(path) };
+  try {
+    return [log, ...checkTables(path)];
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return [log, { rule: soundFile, problems: [`it cannot be read: ${(error as Error).message}`] }];
+  }
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB, https://sqlite.org/rescode.html. */
+function isDamage(error: unknown): boolean {
+  const { errcode } = error as { errcode?: unknown };
+  return typeof errcode === "number" && [11, 26].includes(errcode & 0xff);
+}
+
+function checkTables(path: string): CheckResult[] {
   const database = new DatabaseSync(path, { readOnly: true });
   try {
     // One snapshot for all rules.
     database.exec("BEGIN");
-    const results: CheckResult[] = [
-      { rule: "the file and its indexes are sound", problems: integrityProblems(database) },
-    ];
+    const results: CheckResult[] = [{ rule: soundFile, problems: integrityProblems(database) }];
     for (const [rule, sql] of queries) {
       const rows = database.prepare(`SELECT * FROM (${sql}) LIMIT ${maxProblems}`).all();
       results.push({ rule, problems: rows.map((row) => String(Object.values(row)[0])) });
@@ -115,8 +141,17 @@ function integrityProblems(database: DatabaseSync): string[] {
 
 function bodyProblems(database: DatabaseSync): string[] {
   const problems: string[] = [];
-  for (const row of database.prepare(`${selectEvents} ORDER BY e.position`).iterate()) {
-    const event = row as unknown as LogEvent;
+  const hasChecksums = database
+    .prepare("SELECT 1 FROM pragma_table_info('events') WHERE name = 'checksum'")
+    .get();
+  const rows = database.prepare(`
+    SELECT e.position, c.conversation_id AS conversationId, e.conversation, e.seq, e.kind, e.sender_id AS senderId,
+      e.client_message_id AS clientMessageId, e.accept_time_ms AS acceptTimeMs, e.body,
+      ${hasChecksums ? "e.checksum" : "NULL AS checksum"}
+    FROM events e JOIN conversations c ON c.key = e.conversation ORDER BY e.position
+  `);
+  for (const row of rows.iterate()) {
+    const event = row as unknown as Row;
     const problem = bodyProblem(event);
     if (problem !== undefined) problems.push(`position ${event.position}: ${problem}`);
     if (problems.length === maxProblems) break;
@@ -124,20 +159,30 @@ function bodyProblems(database: DatabaseSync): string[] {
   return problems;
 }
 
-function bodyProblem(event: LogEvent): string | undefined {
+function bodyProblem(event: Row): string | undefined {
   try {
     if (event.kind === EventKind.MESSAGE) {
-      const { conversationId, senderId } = fromBinary(ChatMessageSchema, event.body);
+      const { conversationId, senderId, clientMessageId } = fromBinary(ChatMessageSchema, event.body);
+      if (clientMessageId !== (event.clientMessageId ?? ""))
+        return "a message with another client message id than its row says";
       if (conversationId !== event.conversationId)
         return `a message of ${conversationId}, not ${event.conversationId}`;
-      return senderId === event.senderId ? undefined : `a message of another sender than its row says`;
+      return senderId === event.senderId
+        ? checksumProblem(event)
+        : `a message of another sender than its row says`;
     }
     const schema = event.kind === EventKind.GROUP ? GroupSchema : MembershipChangedSchema;
     const { conversationId, seq } = fromBinary(schema, event.body);
     if (conversationId !== event.conversationId)
       return `a change of ${conversationId}, not ${event.conversationId}`;
-    return Number(seq) === event.seq ? undefined : `says it has seq ${seq}, has ${event.seq}`;
+    return Number(seq) === event.seq ? checksumProblem(event) : `says it has seq ${seq}, has ${event.seq}`;
   } catch (error) {
     return `cannot be decoded: ${(error as Error).message}`;
   }
+}
+
+function checksumProblem(event: Row): string | undefined {
+  return event.checksum === null || event.checksum === checksumOf(event)
+    ? undefined
+    : "is not what was stored: its checksum differs";
 }

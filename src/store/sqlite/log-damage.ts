@@ -12,6 +12,7 @@
 
 import { closeSync, copyFileSync, existsSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { type Lock, takeLock } from "./lock.ts";
 import { sync } from "./sync.ts";
 
 const headerBytes = 32;
@@ -31,6 +32,26 @@ export function isLogDamaged(path: string): boolean {
     return scan(file, size, path);
   } finally {
     closeSync(file);
+  }
+}
+
+/** Says how the write-ahead log of a store is damaged. Nothing where a server uses it: that looked when it started. */
+export function damageIn(path: string): string[] {
+  if (!existsSync(`${path}-wal`)) return [];
+  let lock: Lock;
+  try {
+    lock = takeLock(path);
+  } catch {
+    return [];
+  }
+  try {
+    return isLogDamaged(path)
+      ? [
+          "it is damaged, and commits behind the damage are lost; the next start keeps it and gives a new epoch",
+        ]
+      : [];
+  } finally {
+    lock.release();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { OwnEvent, OwnLog } from "../group-tables.ts";
 import type { EventKind, LogEvent } from "../store.ts";
+import { checksumOf } from "./checksum.ts";
 
 /** How many conversations are remembered. */
 const maxRemembered = 100_000;
@@ -37,8 +38,9 @@ export class Log implements OwnLog {
       "SELECT seq FROM events WHERE conversation = ? ORDER BY seq DESC LIMIT 1",
     );
     this.#insert = database.prepare(`
-      INSERT INTO events (position, conversation, seq, kind, sender_id, client_message_id, accept_time_ms, body)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO events
+        (position, conversation, seq, kind, sender_id, client_message_id, accept_time_ms, body, checksum)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (client_message_id, sender_id) WHERE client_message_id IS NOT NULL DO NOTHING
     `);
   }
@@ -99,7 +101,18 @@ export class Log implements OwnLog {
     const seq = this.headOf(key) + 1;
     const position = this.#lastPosition + 1;
     const acceptTimeMs = this.#acceptTimeMs;
-    const done = this.#insert.run(position, key, seq, kind, senderId, clientMessageId, acceptTimeMs, body);
+    const checksum = checksumOf({ position, conversation: key, seq, kind, acceptTimeMs, body });
+    const done = this.#insert.run(
+      position,
+      key,
+      seq,
+      kind,
+      senderId,
+      clientMessageId,
+      acceptTimeMs,
+      body,
+      checksum,
+    );
     if (done.changes === 0) return undefined;
     this.#heads.set(key, seq);
     this.#lastPosition = position;

@@ -123,6 +123,13 @@ const migrations: readonly Migration[] = [
       ALTER TABLE devices ADD COLUMN opens INTEGER NOT NULL DEFAULT 0;
     `,
   },
+  {
+    version: 3,
+    sql: `
+      -- By \`checksum.ts\`; NULL for events of before.
+      ALTER TABLE events ADD COLUMN checksum INTEGER;
+    `,
+  },
 ];
 
 /** The version of the schema that this code writes. */
