@@ -7,6 +7,7 @@ import { type ChatLimits, defaultLimits } from "./chat/limits.ts";
 import type { Logger } from "./chat/logger.ts";
 import type { CallHandles } from "./rpc/call-handles.ts";
 import { CallerAddresses } from "./rpc/caller-address.ts";
+import { FairReads } from "./rpc/fair-reads.ts";
 import { LoginLimits } from "./rpc/login-limits.ts";
 import { chatServices, createServices, type MountableService, type ServiceParts } from "./rpc/services.ts";
 import { createRequestValidator, type RequestValidator } from "./rpc/validation.ts";
@@ -46,17 +47,19 @@ export async function assemble({
   addresses = new CallerAddresses(),
   ...parts
 }: ParlanceParts): Promise<AssembledParlance> {
+  const allLimits = { ...defaultLimits, ...limits };
   const chat = await Chat.create({
     ...parts,
     instanceId: parts.instanceId ?? randomUUID(),
-    limits: { ...defaultLimits, ...limits },
+    limits: allLimits,
   });
   // Of the node, whichever port a login comes to.
   const loginLimits = new LoginLimits(chat.limits, addresses);
   const validator = createRequestValidator();
   validator.warm(chatServices);
+  const reads = new FairReads(allLimits.maxUnreadBytes);
   const servicesFor = (handles: ServiceParts["handles"]) =>
-    createServices({ chat, loginLimits, validator, log: parts.log, handles });
+    createServices({ chat, loginLimits, validator, log: parts.log, reads, handles });
   const services = servicesFor(handles);
   return {
     chat,

@@ -269,6 +269,7 @@ function limitsOf(config: Config): ChatLimits {
     presenceVisibility: config.presenceVisibility,
     pingIntervalMs: config.pingIntervalMs,
     outboxMaxBytes: config.outboxMaxBytes,
+    maxUnreadBytes: config.maxUnreadBytes,
     replayLimit: config.replayLimit,
     sessionTtlMs: config.sessionTtlSeconds * 1000,
     sessionMaxAgeMs: config.sessionMaxAgeMs,

@@ -377,6 +377,13 @@ export const settings = {
     description:
       "The most requests of one stream that wait for an answer. The server reads no more of them until then.",
   }),
+  maxUnreadBytes: integer({
+    default: 33_554_432,
+    min: 65_536,
+    max: 1_073_741_824,
+    description:
+      "How many bytes of answers a user may have asked for and not read, over all connections. Further reads are refused with `UNREAD_ANSWERS` until there are less.",
+  }),
   maxSessions: integer({
     default: 50_000,
     min: 1,

@@ -23,6 +23,8 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   pingIntervalMs: number;
   /** The most bytes of events that wait for one session. */
   outboxMaxBytes: number;
+  /** The most bytes of answers that one user may leave unread before further reads are refused. */
+  maxUnreadBytes: number;
   /** The most events replayed to a session that does not say. */
   replayLimit: number;
   /** How long a session token is good, in milliseconds. */
@@ -53,6 +55,7 @@ export const defaultLimits: ChatLimits = {
   maxNewSessionsPerSecond: 500,
   pingIntervalMs: 20_000,
   outboxMaxBytes: 262_144,
+  maxUnreadBytes: 33_554_432,
   replayLimit: 1_000,
   sessionTtlMs: 30 * 86_400_000,
   sessionMaxAgeMs: 3_000_000,

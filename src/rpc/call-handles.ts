@@ -45,6 +45,10 @@ export interface CallHandle {
   receive?(receiver: Receiver): number | undefined;
   /** Asks for the next request, which may come at once. */
   readNext?(): void;
+  /** How much of what was answered waits for the client to read it, in bytes. */
+  readonly unreadBytes?: number;
+  /** Calls `closed` when the call is over and its answer read, or its client gone. For one listener. */
+  onClosed?(closed: () => void): void;
   /**
    * Ends the call, whatever its handler waits for: the signal of its context
    * aborts and responses not yet written are dropped. A client that reads gets
@@ -140,6 +144,7 @@ class HandledCall extends ServerInterceptingCall implements CallHandle {
   #statusSent = false;
   #cancelled = false;
   #closed = false;
+  #whenClosed: (() => void) | undefined;
   #grace: NodeJS.Timeout | undefined;
 
   constructor(base: ServerInterceptingCallInterface, options: HandledCallOptions) {
@@ -211,6 +216,15 @@ class HandledCall extends ServerInterceptingCall implements CallHandle {
     this.#base.startRead();
   }
 
+  get unreadBytes(): number {
+    return this.#stream?.writableLength ?? 0;
+  }
+
+  onClosed(closed: () => void): void {
+    if (this.#closed) closed();
+    else this.#whenClosed = closed;
+  }
+
   end(status: RpcStatus): void {
     if (this.#closed) return;
     this.#base.sendStatus(toCallStatus(status));
@@ -246,6 +260,7 @@ class HandledCall extends ServerInterceptingCall implements CallHandle {
     this.#closed = true;
     clearTimeout(this.#grace);
     this.#onClosed();
+    this.#whenClosed?.();
     this.#cancel();
   }
 

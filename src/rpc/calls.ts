@@ -78,7 +78,9 @@ type Answer<Method extends DescMethod> = MessageInitShape<Method["output"]> | Ui
 /** Wraps a handler that needs to know its caller: authentication, validation, errors and the log. */
 export function unaryCall<Method extends DescMethod>(
   method: Method,
-  handler: (...args: Parameters<Handler<Method["input"], Method["output"]>>) => Promise<Answer<Method>>,
+  handler: (
+    ...args: [...Parameters<Handler<Method["input"], Method["output"]>>, CallContext]
+  ) => Promise<Answer<Method>>,
   parts: CallParts,
 ) {
   const takeRate = takeRateOfMethod(method, parts.rates);
@@ -89,7 +91,7 @@ export function unaryCall<Method extends DescMethod>(
     // First, as it costs least.
     takeRate(caller.userId, request);
     checkRequest(parts.validator, method.input, request);
-    return handler(request, caller);
+    return handler(request, caller, context);
   });
 }
 

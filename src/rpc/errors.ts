@@ -65,6 +65,7 @@ export const statusOf: Readonly<Record<ErrorReason, Status>> = {
   [ErrorReason.RATE_LIMITED]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.QUOTA_EXCEEDED]: Status.RESOURCE_EXHAUSTED,
   [ErrorReason.MEMBER_LIMIT_TOO_LOW]: Status.FAILED_PRECONDITION,
+  [ErrorReason.UNREAD_ANSWERS]: Status.RESOURCE_EXHAUSTED,
 };
 
 /** Is told of each error that leaves as INTERNAL, to log it whole under the id that its caller got. */

@@ -1,18 +1,20 @@
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import type { Server } from "nice-grpc";
+import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
+import type { CallContext, Server } from "nice-grpc";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import type { Caller } from "../chat/caller.ts";
 import type { Chat } from "../chat/chat.ts";
 import { encodeSendResponse } from "../chat/frames.ts";
 import type { Logger } from "../chat/logger.ts";
 import type { Sends } from "../chat/sends.ts";
 import { WireWriter } from "../chat/wire-writer.ts";
-import type { CallHandles } from "./call-handles.ts";
+import { type CallHandles, callIdKey } from "./call-handles.ts";
 import { type CallParts, openCall, unaryCall } from "./calls.ts";
 import { toDefinition } from "./definition.ts";
+import type { FairReads } from "./fair-reads.ts";
 import { createHandlers, type Handler, type Handlers } from "./handlers.ts";
 import { limitNewDirects } from "./limited-sends.ts";
 import type { LoginLimits } from "./login-limits.ts";
@@ -47,6 +49,8 @@ export interface ServiceOptions {
   loginLimits: LoginLimits;
   validator: RequestValidator;
   log: Logger;
+  /** What has users read in turn; shared by all ports. */
+  reads: FairReads;
   /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
   handles?: Pick<CallHandles, "get"> | undefined;
 }
@@ -76,7 +80,7 @@ export function createServices(options: ServiceOptions): MountableService[] {
   const handlers = createHandlers(chat);
   return [
     mountable(ChatService, {
-      ...unaryCalls(ChatService, handlers.chat, calls),
+      ...unaryCalls(ChatService, handlers.chat, calls, parts),
       ...encodedSends(parts.sends, calls),
       login: openCall(
         ChatService.method.login,
@@ -86,10 +90,10 @@ export function createServices(options: ServiceOptions): MountableService[] {
       stream: streamCall(parts),
       listen: listenCall(parts),
     }),
-    mountable(GroupService, unaryCalls(GroupService, handlers.groups, calls)),
-    mountable(ConversationService, unaryCalls(ConversationService, handlers.conversations, calls)),
-    mountable(MessageService, unaryCalls(MessageService, handlers.messages, calls)),
-    mountable(PresenceService, unaryCalls(PresenceService, handlers.presence, calls)),
+    mountable(GroupService, unaryCalls(GroupService, handlers.groups, calls, parts)),
+    mountable(ConversationService, unaryCalls(ConversationService, handlers.conversations, calls, parts)),
+    mountable(MessageService, unaryCalls(MessageService, handlers.messages, calls, parts)),
+    mountable(PresenceService, unaryCalls(PresenceService, handlers.presence, calls, parts)),
   ];
 }
 
@@ -115,11 +119,29 @@ function unaryCalls<Service extends DescService>(
   service: Service,
   handlers: Handlers<Service>,
   calls: CallParts,
+  parts: ServiceParts,
 ): Record<string, unknown> {
   const entries = Object.entries<Handler<DescMethod["input"], DescMethod["output"]>>(handlers);
   return Object.fromEntries(
-    entries.map(([name, handler]) => [name, unaryCall(service.method[name] as DescMethod, handler, calls)]),
+    entries.map(([name, handler]) => {
+      const method = service.method[name] as DescMethod;
+      return [name, unaryCall(method, isRead(method) ? inTurn(handler, parts) : handler, calls)];
+    }),
   );
+}
+
+/** Whether a method only reads; the contract names those so. */
+function isRead({ name }: DescMethod): boolean {
+  return /^(Get|List)/.test(name);
+}
+
+/** Has a read wait for its user's turn. */
+function inTurn(
+  handler: Handler<DescMethod["input"], DescMethod["output"]>,
+  { reads, handles }: ServiceParts,
+) {
+  return (request: Message, caller: Caller, { metadata }: CallContext) =>
+    reads.run(caller.userId, handles?.get(String(metadata.get(callIdKey))), () => handler(request, caller));
 }
 
 /** Makes a service that can be mounted. */

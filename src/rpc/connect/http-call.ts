@@ -59,6 +59,7 @@ export class HttpCall implements CallHandle {
   #endStatus: RpcStatus | undefined;
   #grace: NodeJS.Timeout | undefined;
   #closed = false;
+  #whenClosed: (() => void) | undefined;
 
   constructor(
     id: string,
@@ -99,9 +100,19 @@ export class HttpCall implements CallHandle {
     this.#grace = setTimeout(() => this.#reset(), endGraceMs).unref();
   }
 
+  get unreadBytes(): number {
+    return (this.response.stream ?? this.response).writableLength;
+  }
+
+  onClosed(closed: () => void): void {
+    if (this.#closed) closed();
+    else this.#whenClosed = closed;
+  }
+
   /** Notes that the response has ended, well or not. */
   close(): void {
     this.#closed = true;
+    this.#whenClosed?.();
     clearTimeout(this.#grace);
     this.#leaveDeadline();
     this.#abort.abort();

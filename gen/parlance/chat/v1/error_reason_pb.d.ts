@@ -356,9 +356,17 @@ export enum ErrorReason {
   /**
    * The group has more members than the new `member_limit` allows.
    *
-   * @generated from enum value: ERROR_REASON_MEMBER_LIMIT_TOO_LOW = 47;
+   * @generated from enum value: ERROR_REASON_MEMBER_LIMIT_TOO_LOW = 46;
    */
-  MEMBER_LIMIT_TOO_LOW = 47,
+  MEMBER_LIMIT_TOO_LOW = 46,
+
+  /**
+   * The user has asked for more than they have read: too many bytes of earlier
+   * answers wait for the client. Nothing was done. Read them, then try again.
+   *
+   * @generated from enum value: ERROR_REASON_UNREAD_ANSWERS = 47;
+   */
+  UNREAD_ANSWERS = 47,
 }
 
 /**
