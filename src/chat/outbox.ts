@@ -55,7 +55,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   #wake: (() => void) | undefined;
   /** While a sink is being filled: ends that, since nothing more will be taken. */
   #abandon: (() => void) | undefined;
-  /** What the reader that iterates over it was given, and has not come back from. */
+  /** The position of what was handed out and does not count as taken yet. */
   #given: number | undefined;
   /** Whether a wake-up is on its way. */
   #waking = false;
@@ -173,8 +173,8 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
       if (busy) return;
       if (this.#first !== undefined) {
         busy = true;
-        const { chunk, position } = this.#take();
-        this.#options.onTaken(position);
+        const chunk = this.#take();
+        this.#confirm();
         sink(chunk, taken);
       } else if (this.#ended) {
         const error = this.#error;
@@ -199,17 +199,9 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    if (this.#given !== undefined) {
-      const position = this.#given;
-      this.#given = undefined;
-      this.#options.onTaken(position);
-    }
+    this.#confirm();
     for (;;) {
-      if (this.#first !== undefined) {
-        const { chunk, position } = this.#take();
-        this.#given = position;
-        return { done: false, value: chunk };
-      }
+      if (this.#first !== undefined) return { done: false, value: this.#take() };
       if (this.#ended) {
         const error = this.#error;
         this.#error = undefined;
@@ -257,7 +249,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
   }
 
   /** Takes out as much as goes into one chunk. Not when nothing waits. */
-  #take(): { chunk: Uint8Array; position: number } {
+  #take(): Uint8Array {
     const first = this.#first as Entry;
     let count = 0;
     let size = 0;
@@ -280,6 +272,15 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     // Or what was taken would hold on to what comes after, and that to the next, in a part of the heap that is seldom
     // looked at: once one of them was there, all would follow.
     last.next = undefined;
-    return { chunk, position };
+    this.#given = position;
+    return chunk;
+  }
+
+  /** Tells that what was handed out last counts as taken. */
+  #confirm(): void {
+    const position = this.#given;
+    if (position === undefined) return;
+    this.#given = undefined;
+    this.#options.onTaken(position);
   }
 }
