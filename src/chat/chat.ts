@@ -224,8 +224,8 @@ export class Chat {
       const limit = open?.replayLimit ?? this.limits.replayLimit;
       const missed = await this.#store.countMissed(userId, start, limit);
       const isBehind = missed.count > limit;
-      if (isBehind) session.startAfter(missed.through, { afterPosition: start, from: 0 });
-      else session.startAfter(start);
+      session.startAfter(isBehind ? missed.through : start);
+      if (isBehind) session.untold = { afterPosition: start, from: 0 };
       const { epoch } = this.#store;
       session.reply(
         encodeEvent(

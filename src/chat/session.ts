@@ -123,14 +123,9 @@ export class Session {
     return this.#endingSinceMs !== undefined;
   }
 
-  /**
-   * Sets where the session starts to read the log. Before anything is delivered.
-   *
-   * @param untold what its reader is told of first, in place of having it replayed
-   */
-  startAfter(position: number, untold?: Untold): void {
+  /** Sets where the session starts to read the log. Before anything is delivered. */
+  startAfter(position: number): void {
     this.#through = position;
-    this.untold = untold;
   }
 
   /** Begins to note live events, because the log is about to be read. */
