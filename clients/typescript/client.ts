@@ -1,17 +1,11 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
 import { type Client, createClientFactory } from "nice-grpc";
 import { ChatService, SetTypingRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Conversation } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { type Cursor, CursorSchema } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import { type Limits, LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
-import {
-  type Behind,
-  CaughtUpSchema,
-  type EventKind,
-  type Opened,
-} from "../../gen/parlance/chat/v1/event_pb.js";
+import { type Behind, CaughtUpSchema, type Opened } from "../../gen/parlance/chat/v1/event_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
@@ -32,61 +26,14 @@ import { GrpcStreams } from "./grpc-streams.ts";
 import { callHost, hostFailed } from "./host-calls.ts";
 import { Line } from "./line.ts";
 import { type ClientState, Live } from "./live.ts";
-import { type Credentials, type DeviceInit, Login, timedCredentials } from "./login.ts";
+import { Login, timedCredentials } from "./login.ts";
 import { fetchMissed } from "./missed.ts";
-import { checkOptions } from "./options.ts";
-import { Backoff, type BackoffOptions } from "./reconnect.ts";
+import { type ConnectOptions, checkOptions } from "./options.ts";
+import { Backoff } from "./reconnect.ts";
 import { Requests } from "./requests.ts";
 import { type ContentInit, type SendInit, Sends } from "./sends.ts";
 import { sleep } from "./time.ts";
-import { createTransport, type Transport } from "./transport.ts";
-
-/** How to connect. */
-export interface ConnectOptions {
-  /** As `TransportOptions.address`, so one server or several. Not needed with `transport`. */
-  address?: string | readonly string[];
-  credentials: Credentials;
-  /** The device that connects. The server keeps a cursor for each; by default `default`. */
-  device?: DeviceInit;
-  /**
-   * Whether to open a stream for events; by default true. Without it the client
-   * only calls.
-   */
-  stream?: boolean;
-  /** Only these kinds of events; by default all. */
-  eventKinds?: readonly EventKind[];
-  /** The most events the stream replays before it is behind; by default the server's 1,000. */
-  replayLimit?: number;
-  /**
-   * Called with each event, instead of iterating `events()`: the cheapest way to
-   * take many. The next one waits for the promise, if it returns one. What it
-   * does not throw on counts as taken; throwing or rejecting ends the client,
-   * and the event comes again when the device connects next.
-   */
-  onEvent?: (event: ClientEvent) => unknown;
-  /**
-   * `auto`: an event is acknowledged when the application asks for the next one,
-   * when `onEvent` returns, or when it closes the client. `manual`: by `ack`.
-   */
-  ack?: "auto" | "manual";
-  /**
-   * What happens when more was missed than the stream replays. `fetch`: the
-   * client reads the messages from the history and goes on live, so that the
-   * application misses none. `event`: it gets `behind`.
-   */
-  onBehind?: "fetch" | "event";
-  /** How long sends and calls are tried again, in milliseconds; by default 30,000. */
-  deadlineMs?: number;
-  /** How long `connect` tries, in milliseconds; by default 10,000. */
-  connectTimeoutMs?: number;
-  /** How many events wait for the application before the client stops reading; by default 1,000. */
-  maxWaitingEvents?: number;
-  backoff?: BackoffOptions;
-  /** Connections to share with other clients; by default the client has its own. */
-  transport?: Transport;
-  channelCredentials?: ChannelCredentials;
-  channelOptions?: ChannelOptions;
-}
+import { createTransport } from "./transport.ts";
 
 /** What a client has met with so far. */
 export interface ClientStats {

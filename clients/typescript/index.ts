@@ -21,11 +21,12 @@ export {
 export type { ChatMessage, SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
 export type { Presence } from "../../gen/parlance/chat/v1/presence_pb.js";
 export type { CallExtras } from "./calls.ts";
-export { type ClientStats, type ConnectOptions, connect, type ParlanceClient } from "./client.ts";
+export { type ClientStats, connect, type ParlanceClient } from "./client.ts";
 export { ErrorReason, ParlanceError, Status, type Violation } from "./errors.ts";
 export type { ClientEvent, LogCase, Reset, ShownCase } from "./events.ts";
 export type { ClientState } from "./live.ts";
 export type { Credentials, DeviceInit } from "./login.ts";
+export type { ConnectOptions } from "./options.ts";
 export { OwnTyping } from "./own-typing.ts";
 export type { BackoffOptions } from "./reconnect.ts";
 export type { ContentInit, SendInit, Target } from "./sends.ts";
