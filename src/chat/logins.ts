@@ -29,7 +29,12 @@ export class Logins {
   readonly #store: Store;
   readonly #verifier: TokenVerifier;
   readonly #limits: ChatLimits;
-  readonly #callers = new LRUCache<string, Caller>({ max: maxCached });
+  readonly #callers = new LRUCache<string, Caller>({
+    max: maxCached,
+    dispose: (caller, key) => this.#leave(caller.userId, key),
+  });
+  /** The keys of each user's callers: a logout need not look at those of others. */
+  readonly #keysOf = new Map<string, Set<string>>();
   /** Callers who were logged out since their token was seen. */
   readonly #loggedOut = new WeakSet<Caller>();
   /** When what does not tell its time, or tells a wrong one, was first seen, in milliseconds since 1970. */
@@ -65,7 +70,7 @@ export class Logins {
     });
     // Who came without a token may come again at any time: no logout has to wait for that.
     const issueTimeMs = credential.case === "devUserId" ? 0 : identity.issueTimeMs;
-    this.#callers.set(token, callerOf(session, issueTimeMs));
+    this.#keep(token, callerOf(session, issueTimeMs));
     return {
       sessionToken: token,
       userId: session.userId,
@@ -117,11 +122,25 @@ export class Logins {
   /** Forgets what is known of the tokens of a device, or of all devices of a user. */
   forget(userId: string, deviceId: string | undefined): void {
     this.#logouts++;
-    for (const [key, caller] of this.#callers.entries()) {
-      if (caller.userId !== userId || (deviceId !== undefined && caller.deviceId !== deviceId)) continue;
+    for (const key of [...(this.#keysOf.get(userId) ?? [])]) {
+      const caller = this.#callers.peek(key);
+      if (caller === undefined || (deviceId !== undefined && caller.deviceId !== deviceId)) continue;
       this.#callers.delete(key);
       this.#loggedOut.add(caller);
     }
+  }
+
+  #keep(key: string, caller: Caller): void {
+    this.#callers.set(key, caller);
+    const keys = this.#keysOf.get(caller.userId);
+    if (keys === undefined) this.#keysOf.set(caller.userId, new Set([key]));
+    else keys.add(key);
+  }
+
+  #leave(userId: string, key: string): void {
+    const keys = this.#keysOf.get(userId);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keysOf.delete(userId);
   }
 
   /** Looks a token up, and again when somebody was logged out meanwhile: it might have been this caller. */
@@ -132,7 +151,7 @@ export class Logins {
       if (logouts !== this.#logouts) continue;
       // One object for one token, so that a logout finds every use of it.
       const caller = this.#callers.get(key) ?? found;
-      this.#callers.set(key, caller);
+      this.#keep(key, caller);
       return caller;
     }
   }

@@ -130,6 +130,21 @@ export function userTests(tested: () => StoreUnderTest): void {
     expect(await store.openDevice(kept.userId, "d", 0, "")).toMatchObject({ platform: 2, name: "my phone" });
   });
 
+  test("of many sessions of many devices a login drops those that expired long ago, and no others", async () => {
+    const { store } = tested();
+    const userId = unique("u");
+    const devices = ["a", "b", "c", "d", "e"];
+    const expired = devices.map((device) => ({
+      ...session(userId, device),
+      expireTimeMs: Date.now() - 90_000_000,
+    }));
+    const live = devices.map((device) => session(userId, device));
+    for (const each of [...live, ...expired]) await store.createSession(each, "");
+    await store.createSession(session(userId, "c"), "");
+    for (const { tokenHash } of expired) expect(await store.findSession(tokenHash)).toBeUndefined();
+    for (const each of live) expect(await store.findSession(each.tokenHash)).toEqual(each);
+  });
+
   test("a session that expired over a day ago is dropped when its user logs in again", async () => {
     const { store } = tested();
     const userId = unique("u");

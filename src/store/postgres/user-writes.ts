@@ -6,6 +6,8 @@ import type { Identity } from "./identity.ts";
 
 /** For how long a token that expired is still known as such. */
 const keepExpiredMs = 86_400_000;
+/** How many of a user's sessions a login looks at, to forget those that expired long ago: it costs the same however many there are. */
+const lookedAt = 64;
 
 /** For how long a device that was logged out is kept before others, so that its older tokens stay refused. */
 const keepRefusalMs = 86_400_000;
@@ -55,7 +57,14 @@ const createSessionStatement: Statement = {
   name: "create_session",
   text: `
     WITH ${makeRoom}, device AS (${keepDevice}),
-      expired AS (DELETE FROM sessions WHERE user_id = $1 AND expire_time_ms < $11),
+      looked_at AS (
+        (SELECT token_hash, expire_time_ms FROM sessions WHERE user_id = $1 ORDER BY device_id LIMIT ${lookedAt})
+        UNION ALL
+        (SELECT token_hash, expire_time_ms FROM sessions WHERE user_id = $1 AND device_id = $2 LIMIT ${lookedAt})
+      ),
+      expired AS (
+        DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM looked_at WHERE expire_time_ms < $11)
+      ),
       oldest AS (
         DELETE FROM sessions WHERE token_hash IN (
           SELECT token_hash FROM sessions WHERE user_id = $1 AND expire_time_ms >= $11

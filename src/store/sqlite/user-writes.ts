@@ -7,6 +7,8 @@ import type { Log } from "./log.ts";
 const keepExpiredMs = 86_400_000;
 /** For how long a device that was logged out is kept before others, so that its older tokens stay refused. */
 const keepRefusalMs = 86_400_000;
+/** How many of a user's sessions a login looks at, to forget those that expired long ago: it costs the same however many there are. */
+const lookedAt = 64;
 /** For how long it is known who was logged out. */
 const keepLogoutsMs = 3_600_000;
 
@@ -44,11 +46,22 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     INSERT INTO sessions (token_hash, session_id, user_id, device_id, platform, create_time_ms, expire_time_ms)
     VALUES (?, ?, ?, ?, ?, ?, ?)
   `);
-  const deleteExpired = database.prepare("DELETE FROM sessions WHERE user_id = ? AND expire_time_ms < ?");
   const countSessions = database.prepare("SELECT count(*) AS count FROM sessions WHERE user_id = ?");
   const deleteOldest = database.prepare(`
     DELETE FROM sessions WHERE token_hash IN (
       SELECT token_hash FROM sessions WHERE user_id = ? ORDER BY create_time_ms LIMIT ?
+    )
+  `);
+  // The first ones, and those that follow the new one, whose hash is anywhere among them.
+  const someOf = (from: string) => `
+    SELECT token_hash FROM (
+      SELECT token_hash, expire_time_ms FROM sessions
+      WHERE user_id = :userId ${from} ORDER BY device_id, token_hash LIMIT ${lookedAt}
+    ) WHERE expire_time_ms < :beforeMs
+  `;
+  const deleteExpired = database.prepare(`
+    DELETE FROM sessions WHERE token_hash IN (
+      ${someOf("")} UNION ALL ${someOf("AND device_id = :deviceId AND token_hash > :tokenHash")}
     )
   `);
   const deleteOfDevice = database.prepare("DELETE FROM sessions WHERE user_id = ? AND device_id = ?");
@@ -116,7 +129,7 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
 
     createSession(session: SessionRecord, deviceName: string, most?: UserCaps): void {
       const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
-      deleteExpired.run(userId, createTimeMs - keepExpiredMs);
+      deleteExpired.run({ userId, deviceId, tokenHash, beforeMs: createTimeMs - keepExpiredMs });
       insertSession.run(tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs);
       if (most !== undefined && most.sessions > 0) {
         const excess = Number(countSessions.get(userId)?.["count"]) - most.sessions;
