@@ -2,6 +2,7 @@ import type { Attack } from "./attack.ts";
 import { crowdAttacks } from "./attacks/crowds.ts";
 import { floodAttacks } from "./attacks/floods.ts";
 import { frameAttacks } from "./attacks/frames.ts";
+import { readAttacks } from "./attacks/reads.ts";
 
 /**
  * Every attack. To add one, write an `Attack` in a file of `attacks/` and name it here: it is then a fault like any
@@ -9,4 +10,4 @@ import { frameAttacks } from "./attacks/frames.ts";
  * and goes on until the signal aborts. What others see meanwhile, and the server's memory, are measured for it
  * (`abuse-fault.ts`); it tells itself only what it did, and what it should have been refused.
  */
-export const attacks: readonly Attack[] = [...floodAttacks, ...crowdAttacks, ...frameAttacks];
+export const attacks: readonly Attack[] = [...floodAttacks, ...crowdAttacks, ...frameAttacks, ...readAttacks];
