@@ -37,9 +37,9 @@ export class Tally {
    * Says how many there were in a second.
    *
    * @param what the calls, such as "sends"
-   * @param most how many at most may have been answered: those at once, and those for each second
+   * @param most how many at most may have been answered: those at once, and those for each second; no bound by default
    */
-  report(what: string, most: { atOnce: number; perSecond: number }): AttackReport {
+  report(what: string, most = { atOnce: Number.POSITIVE_INFINITY, perSecond: 0 }): AttackReport {
     const seconds = (performance.now() - this.#startMs) / 1000;
     const per = (count: number) => Math.round(count / seconds);
     const allowed = most.atOnce + most.perSecond * (seconds + 1);

@@ -7,6 +7,7 @@ import { type Connection, logIn } from "../../../support/connect.ts";
 import { text } from "../../../support/server.ts";
 import type { Attack, Target } from "../attack.ts";
 import { Tally } from "../tally.ts";
+import { inParallel } from "./in-parallel.ts";
 
 const attacker = "mallory";
 
@@ -153,19 +154,6 @@ const badLoginFlood = loginFlood(
   ["--max-failed-logins-per-address-per-minute", "600", "--jwt-secret", "x".repeat(32)],
   (n) => ({ case: "token", value: `eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.${n}` }),
 );
-
-/** Repeats something, so many at a time, until the attack is over. */
-async function inParallel(
-  count: number,
-  { signal }: Target,
-  once: (worker: number) => Promise<unknown>,
-): Promise<void> {
-  await Promise.all(
-    Array.from({ length: count }, async (_, worker) => {
-      while (!signal.aborted) await once(worker);
-    }),
-  );
-}
 
 /** One user who asks for the same again and again, as fast as it goes. */
 export const floodAttacks: readonly Attack[] = [

@@ -5,6 +5,7 @@ import { logIn } from "../../../support/connect.ts";
 import { text } from "../../../support/server.ts";
 import type { Attack } from "../attack.ts";
 import { Tally } from "../tally.ts";
+import { inParallel } from "./in-parallel.ts";
 
 const { maxReadsPerSecond } = defaultUserRates;
 const attacker = "mallory";
@@ -28,11 +29,8 @@ const bigReads: Attack = {
     const tally = new Tally(attack);
     const [token] = await logIn(attack.address, [attacker]);
     const { messages } = attack.connect(token);
-    await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        while (!attack.signal.aborted)
-          await tally.count(messages.listMessages({ target, pageSize: 200 }, { signal: attack.signal }));
-      }),
+    await inParallel(20, attack, () =>
+      tally.count(messages.listMessages({ target, pageSize: 200 }, { signal: attack.signal })),
     );
     return tally.report("reads", { atOnce: 10 * maxReadsPerSecond, perSecond: maxReadsPerSecond });
   },

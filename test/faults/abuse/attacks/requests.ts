@@ -12,6 +12,7 @@ import { logIn } from "../../../support/connect.ts";
 import { text } from "../../../support/server.ts";
 import type { Attack, Target } from "../attack.ts";
 import { Tally } from "../tally.ts";
+import { inParallel } from "./in-parallel.ts";
 
 const attacker = "mallory";
 const listPath = "/parlance.chat.v1.MessageService/ListMessages";
@@ -103,23 +104,8 @@ const unreadAnswers: Attack = {
   },
 };
 
-const greedyReader: Attack = {
-  id: "D26",
-  name: "greedy-reader",
-  title: "one user reads large pages, 100 at a time",
-  maxGrowthMb: 256,
-  prepare: writeMuch,
-  async run(target) {
-    const tally = new Tally(target);
-    const [token] = await logIn(target.address, [attacker]);
-    const { messages } = target.connect(token);
-    await inParallel(100, target, () => tally.count(messages.listMessages(page, { signal: target.signal })));
-    return tally.report("pages");
-  },
-};
-
 const earlyAnswers: Attack = {
-  id: "D27",
+  id: "D26",
   name: "early-answers",
   title: "one address begins calls without a token on the HTTP port and never ends them",
   async run(target) {
@@ -149,25 +135,11 @@ async function drain(answers: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of answers);
 }
 
-/** Repeats something, so many at a time, until the attack is over. */
-async function inParallel(
-  count: number,
-  { signal }: Target,
-  once: (n: number) => Promise<unknown>,
-): Promise<void> {
-  await Promise.all(
-    Array.from({ length: count }, async (_, n) => {
-      while (!signal.aborted) await once(n);
-    }),
-  );
-}
-
 /** Requests, answers and sessions that cost more than they should. */
 export const requestAttacks: readonly Attack[] = [
   reflectionFlood,
   emptyMessages,
   loginStorm,
   unreadAnswers,
-  greedyReader,
   earlyAnswers,
 ];
