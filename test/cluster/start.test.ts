@@ -148,7 +148,7 @@ describeWithCluster("a node", () => {
     second.launch();
     expect(await second.exited).toBe(1);
     expect(saidBy(second)).toEqual([
-      `parlance: the service cannot start: another node is named twin, at ${first.address}; give each its own name with --node or PARLANCE_NODE; docs/settings.md explains each setting`,
+      `parlance: the service cannot start: another node is named twin, at ${first.address}; give each its own name with --node or PARLANCE_NODE`,
     ]);
     expect((await open(first).health.check({})).status).toBe(ServingStatus.SERVING);
   }, 60_000);
