@@ -195,9 +195,10 @@ export interface Bus {
    * Registers what to call when a message of the log or a logout came that
    * cannot be relied on: of the release before, damaged, or of nobody knows
    * whom. What happened, if anything, only the store can tell. May be called for
-   * each such message, until the returned function is called.
+   * each such message, until the returned function is called. A bus that carries
+   * nothing from outside its process may leave it out.
    */
-  onDoubt(handler: () => void): () => void;
+  onDoubt?(handler: () => void): () => void;
   /** Stops delivering. */
   close(): Promise<void>;
 }

@@ -20,7 +20,6 @@ export function createLocalBus(): Bus {
     request: async () => [],
     connected: true,
     onReset: () => () => {},
-    onDoubt: () => () => {},
     async close() {
       handlers.clear();
     },

@@ -141,13 +141,13 @@ export class Chat {
         this.#readMissed();
         this.presences.ask();
       }),
-      bus.onDoubt(() => {
+      bus.onDoubt?.(() => {
         this.#tail.doubt();
         this.#logouts.doubt();
       }),
     ];
     this.#letGo = () => {
-      for (const end of endings) end();
+      for (const end of endings) end?.();
       this.#tail.close();
       this.#logouts.close();
     };

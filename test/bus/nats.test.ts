@@ -177,8 +177,8 @@ describe.runIf(natsServerIsThere())("the NATS bus", () => {
       const got: BusMessage[] = [];
       let doubts = 0;
       bus.subscribe("log", (message) => void got.push(message));
-      bus.onDoubt(() => doubts++);
-      bus.onDoubt(() => expect.unreachable("unregistered"))();
+      bus.onDoubt?.(() => doubts++);
+      bus.onDoubt?.(() => expect.unreachable("unregistered"))();
       await untilHeard(other, bus);
       const ofBefore = createSeal({ ...testEpoch, epoch: "before" });
       raw.publish("parlance.log", ofBefore.seal(everyMessage.log));

@@ -5,7 +5,7 @@ import { v7 as uuidv7 } from "uuid";
 import { defaultUserRates as rates } from "../../../../src/chat/rate-limits.ts";
 import { type Connection, logIn } from "../../../support/connect.ts";
 import { text } from "../../../support/server.ts";
-import type { Attack, Target } from "../attack.ts";
+import type { Attack } from "../attack.ts";
 import { Tally } from "../tally.ts";
 import { inParallel } from "./in-parallel.ts";
 
