@@ -12,6 +12,7 @@ import { codeName, toServerError } from "./errors.ts";
 import type { Handler } from "./handlers.ts";
 import { takeRateOfMethod } from "./rpc-rates.ts";
 import type { RequestValidator } from "./validation.ts";
+import { Overlong } from "./wire-lengths.ts";
 
 /** What every call goes through, whatever its method. */
 export interface CallParts {
@@ -139,6 +140,10 @@ export function checkRequest<Desc extends DescMessage>(
   schema: Desc,
   request: MessageShape<Desc>,
 ): void {
+  if ((request as unknown) instanceof Overlong) {
+    const { text, list } = request as unknown as Overlong;
+    throw new ChatError(ErrorReason.INVALID_REQUEST, text, { violations: [list] });
+  }
   if ((request as unknown) instanceof Undecodable) {
     throw new ChatError(ErrorReason.UNDECODABLE_REQUEST, (request as unknown as Undecodable).text);
   }

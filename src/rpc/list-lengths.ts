@@ -66,13 +66,13 @@ export function createListLengths(): <Desc extends DescMessage>(
       }
       case "list": {
         const walk = field.listKind === "message" ? walkOf(field.message) : undefined;
-        return bounded(field, "repeated.max_items", (value, path, found) => {
+        return bounded(field, (value, path, found) => {
           if (walk === undefined) return;
           for (const [i, item] of (value as unknown[]).entries()) walk(item, `${path}[${i}].`, found);
         });
       }
       case "map":
-        return bounded(field, "map.max_pairs", () => {});
+        return bounded(field, () => {});
       default:
         return undefined;
     }
@@ -86,16 +86,26 @@ export function createListLengths(): <Desc extends DescMessage>(
 }
 
 /** Looks at the items of a list only if there are not too many. */
-function bounded(field: DescField, rule: string, walkItems: Walk): Walk {
-  const max = maxOf(field);
+function bounded(field: DescField, walkItems: Walk): Walk {
+  const max = maxEntriesOf(field);
   return (value, path, found) => {
     const count = Array.isArray(value) ? value.length : Object.keys(value as object).length;
     if (count <= max) return walkItems(value, path, found);
-    found.push({ field: path, rule, description: `must contain no more than ${max} item(s)` });
+    found.push(overlong(field, path));
   };
 }
 
-function maxOf(field: DescField): number {
+/** Says that a list or map has too many entries. @param path of the field, such as `content.text.entities` */
+export function overlong(field: DescField, path: string): OverlongList {
+  return {
+    field: path,
+    rule: field.fieldKind === "map" ? "map.max_pairs" : "repeated.max_items",
+    description: `must contain no more than ${maxEntriesOf(field)} item(s)`,
+  };
+}
+
+/** Returns how many entries a list or map may have. */
+export function maxEntriesOf(field: DescField): number {
   const rules = hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined;
   if (rules?.type.case === "repeated" && rules.type.value.maxItems > 0n)
     return Number(rules.type.value.maxItems);

@@ -21,6 +21,7 @@ import type { LoginLimits } from "./login-limits.ts";
 import { takeRateOfRequests } from "./rpc-rates.ts";
 import { listenCall, streamCall } from "./stream.ts";
 import type { RequestValidator } from "./validation.ts";
+import { countingLists } from "./wire-lengths.ts";
 
 /** The services of the contract, as generated. */
 export const chatServices = [
@@ -150,6 +151,6 @@ export function mountable(service: DescService, implementation: Record<string, u
     name: service.typeName,
     service,
     implementation,
-    mount: (server) => server.add(toDefinition(service), implementation as never),
+    mount: (server) => server.add(countingLists(toDefinition(service), service), implementation as never),
   };
 }

@@ -1,4 +1,4 @@
-/** B47: Calls that are answered before their request has ended: the connection gets its place for a stream back. */
+/** B51: Calls that are answered before their request has ended: the connection gets its place for a stream back. */
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { eventually } from "../support/eventually.ts";

@@ -87,7 +87,7 @@ const oddHeaders = [
 
 describe("over HTTP/1.1", () => {
   test.each(oddHeaders)(
-    "B46: a header that the server does not read changes no answer: %j",
+    "B49: a header that the server does not read changes no answer: %j",
     async (header) => {
       expect(await exchange(post(loginPath, [header], asAlice))).toMatch(/^HTTP\/1\.1 200 .*"sessionToken"/s);
       expect(await exchange(post(healthPath, [header]))).toMatch(/^HTTP\/1\.1 200 .*SERVING/s);
@@ -121,7 +121,7 @@ describe("over HTTP/1.1", () => {
     "bytes=0-0,1-1",
     "x",
     "bytes=\xff",
-  ])("B47: a range that no file has does no harm: %j", async (range) => {
+  ])("B50: a range that no file has does no harm: %j", async (range) => {
     for (const path of ["/", "/index.html", "/openapi.json", "/healthz", "/nowhere"])
       expect(await exchange(request(`GET ${path}`, [`Range: ${range}`]))).toMatch(/^HTTP\/1\.1 (200|404) /);
     await expectWell();
@@ -139,7 +139,7 @@ describe("over HTTP/1.1", () => {
     "/?\xff",
     `/${"a".repeat(9_000)}`,
     "*",
-  ])("B47: a target that leads nowhere is told so: %j", async (target) => {
+  ])("B50: a target that leads nowhere is told so: %j", async (target) => {
     for (const method of ["GET", "HEAD", "POST", "OPTIONS", "DELETE", "PROPFIND"])
       expect(await exchange(request(`${method} ${target}`, []))).toMatch(/^HTTP\/1\.1 (400|404|405) /);
     await expectWell();
@@ -196,7 +196,7 @@ describe("over HTTP/2", () => {
     { ":method": "CONNECT" },
     { ":method": "G\xcbT" },
     { ":status": "200" },
-  ])("B47: pseudo-headers that make no request do no harm: %j", async (odd) => {
+  ])("B50: pseudo-headers that make no request do no harm: %j", async (odd) => {
     const usual = { ":method": "POST", ":scheme": "http", ":path": healthPath, ":authority": "localhost" };
     const fields = Object.entries({ ...usual, ...odd });
     const type = ["content-type", "application/grpc"] as const;

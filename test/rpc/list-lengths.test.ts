@@ -1,8 +1,12 @@
-import { create, type DescField, type DescMessage, type DescOneof } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, type DescOneof, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ChatError } from "../../src/errors.ts";
+import { maxEntriesOf } from "../../src/rpc/list-lengths.ts";
 import { chatServices } from "../../src/rpc/services.ts";
 import { createRequestValidator } from "../../src/rpc/validation.ts";
+import { overlongIn } from "../../src/rpc/wire-lengths.ts";
+import { seed } from "../support/seed.ts";
 
 const entries = 65_000;
 const validator = createRequestValidator();
@@ -57,6 +61,38 @@ describe(`${entries} empty entries are refused by their number alone, without a 
         description: expect.stringMatching(/^must contain no more than \d+ item\(s\)$/),
       },
     ]);
+  });
+});
+
+describe(`${entries} empty entries are found before they are decoded`, () => {
+  test.each(cases)("in %s", (_, schema, path) => {
+    const bytes = toBinary(schema, create(schema, fill(path, entries) as Record<string, unknown>));
+    const field = path.map(({ name }) => name).join(".");
+    expect(overlongIn(schema, bytes)).toMatchObject({ field });
+    // As one message given in many parts, each of them short enough.
+    const parts = Array.from({ length: 200 }, () =>
+      toBinary(schema, create(schema, fill(path, 10) as Record<string, unknown>)),
+    );
+    expect(overlongIn(schema, Buffer.concat(parts))).toMatchObject({ field });
+    // Cut off anywhere they are left to decoding, or found.
+    for (let end = 0; end < 200; end++)
+      expect(() => overlongIn(schema, bytes.subarray(0, end))).not.toThrow();
+  });
+
+  test("and what the schema allows is not among them", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...cases),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        ([, schema, path], part) => {
+          const field = path.at(-1) as ListField;
+          const count = Math.floor(maxEntriesOf(field) * part);
+          const message = create(schema, fill(path, count) as Record<string, unknown>);
+          expect(overlongIn(schema, toBinary(schema, message))).toBeUndefined();
+        },
+      ),
+      { seed: seed() },
+    );
   });
 });
 
