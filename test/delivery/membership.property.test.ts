@@ -12,7 +12,8 @@ import type { TestStream } from "../support/test-stream.ts";
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer();
+  // Without quotas, so that a change of membership is carried out before what was asked for after it.
+  server = await startTestServer({ maxGroupsPerUser: 0, maxGroupsOwnedPerUser: 0 });
 });
 afterAll(() => server.close());
 
