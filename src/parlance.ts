@@ -10,6 +10,7 @@ import { CallerAddresses } from "./rpc/caller-address.ts";
 import { FairReads } from "./rpc/fair-reads.ts";
 import { LoginLimits } from "./rpc/login-limits.ts";
 import { chatServices, createServices, type MountableService, type ServiceParts } from "./rpc/services.ts";
+import { UnreadAnswers } from "./rpc/unread-answers.ts";
 import { createRequestValidator, type RequestValidator } from "./rpc/validation.ts";
 import type { Store } from "./store/store.ts";
 
@@ -57,9 +58,10 @@ export async function assemble({
   const loginLimits = new LoginLimits(chat.limits, addresses);
   const validator = createRequestValidator();
   validator.warm(chatServices);
-  const reads = new FairReads(allLimits.maxUnreadBytes);
+  const reads = new FairReads();
+  const unread = new UnreadAnswers(allLimits.maxUnreadBytes);
   const servicesFor = (handles: ServiceParts["handles"]) =>
-    createServices({ chat, loginLimits, validator, log: parts.log, reads, handles });
+    createServices({ chat, loginLimits, validator, log: parts.log, reads, unread, handles });
   const services = servicesFor(handles);
   return {
     chat,

@@ -382,7 +382,7 @@ export const settings = {
     min: 65_536,
     max: 1_073_741_824,
     description:
-      "How many bytes of answers a user may have asked for and not read, over all connections. Further reads are refused with `UNREAD_ANSWERS` until there are less.",
+      "How many bytes of answers a user, over all connections, and a connection, for all users, may have asked for and not read. Further reads are refused with `UNREAD_ANSWERS` until there are less.",
   }),
   maxSessions: integer({
     default: 50_000,

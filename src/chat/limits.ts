@@ -23,7 +23,7 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   pingIntervalMs: number;
   /** The most bytes of events that wait for one session. */
   outboxMaxBytes: number;
-  /** The most bytes of answers that one user may leave unread before further reads are refused. */
+  /** The most bytes of answers that one user, or one connection, may leave unread before further reads are refused. */
   maxUnreadBytes: number;
   /** The most events replayed to a session that does not say. */
   replayLimit: number;

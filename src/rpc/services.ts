@@ -20,6 +20,7 @@ import { limitNewDirects } from "./limited-sends.ts";
 import type { LoginLimits } from "./login-limits.ts";
 import { takeRateOfRequests } from "./rpc-rates.ts";
 import { listenCall, streamCall } from "./stream.ts";
+import type { UnreadAnswers } from "./unread-answers.ts";
 import type { RequestValidator } from "./validation.ts";
 import { countingLists } from "./wire-lengths.ts";
 
@@ -52,6 +53,8 @@ export interface ServiceOptions {
   log: Logger;
   /** What has users read in turn; shared by all ports. */
   reads: FairReads;
+  /** What they have not read of their answers; shared by all ports. */
+  unread: UnreadAnswers;
   /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
   handles?: Pick<CallHandles, "get"> | undefined;
 }
@@ -136,13 +139,21 @@ function isRead({ name }: DescMethod): boolean {
   return /^(Get|List)/.test(name);
 }
 
-/** Has a read wait for its user's turn. */
+/** Has a read wait for its user's turn, and refuses it to who leaves too much unread, also meanwhile. */
 function inTurn(
   handler: Handler<DescMethod["input"], DescMethod["output"]>,
-  { reads, handles }: ServiceParts,
+  { reads, unread, handles }: ServiceParts,
 ) {
-  return (request: Message, caller: Caller, { metadata }: CallContext) =>
-    reads.run(caller.userId, handles?.get(String(metadata.get(callIdKey))), () => handler(request, caller));
+  return (request: Message, caller: Caller, { metadata, peer }: CallContext) => {
+    const asking = { userId: caller.userId, connection: peer };
+    unread.check(asking);
+    const call = handles?.get(String(metadata.get(callIdKey)));
+    if (call !== undefined) unread.add(asking, call);
+    return reads.run(caller.userId, async () => {
+      unread.check(asking);
+      return handler(request, caller);
+    });
+  };
 }
 
 /** Makes a service that can be mounted. */

@@ -1,14 +1,13 @@
 import { expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
 import { FairReads } from "../../src/rpc/fair-reads.ts";
 
 /** Reads that end when they are told to, in the order in which they began. */
-function createReads(maxUnreadBytes = 1_000) {
-  const reads = new FairReads(maxUnreadBytes);
+function createReads() {
+  const reads = new FairReads();
   const begun: string[] = [];
   const ends: (() => void)[] = [];
   const begin = (userId: string) =>
-    reads.run(userId, undefined, () => {
+    reads.run(userId, () => {
       begun.push(userId);
       return new Promise<void>((resolve) => ends.push(resolve));
     });
@@ -56,25 +55,9 @@ test("many users who wait are served in turn", async () => {
 test("what fails gives its place to the next, and nothing stays behind", async () => {
   const { reads, turn } = createReads();
   const all = Array.from({ length: 50 }, () =>
-    reads.run("alice", undefined, () => Promise.reject(new Error("as planned"))).catch(() => "failed"),
+    reads.run("alice", () => Promise.reject(new Error("as planned"))).catch(() => "failed"),
   );
   expect(await Promise.all(all)).toEqual(Array(50).fill("failed"));
   await turn();
-  expect(reads.size).toBe(0);
-});
-
-test("a user with too many unread bytes is refused, others are not, until the calls are closed", async () => {
-  const reads = new FairReads(1_000);
-  const closers: (() => void)[] = [];
-  const handle = { unreadBytes: 600, onClosed: (closed: () => void) => void closers.push(closed) };
-  const answer = async () => "answer";
-  await reads.run("alice", { ...handle }, answer);
-  await reads.run("alice", { ...handle }, answer);
-  await expect(reads.run("alice", undefined, answer)).rejects.toMatchObject({
-    reason: ErrorReason.UNREAD_ANSWERS,
-  });
-  expect(await reads.run("bob", undefined, answer)).toBe("answer");
-  for (const close of closers) close();
-  expect(await reads.run("alice", undefined, answer)).toBe("answer");
   expect(reads.size).toBe(0);
 });

@@ -361,8 +361,9 @@ export enum ErrorReason {
   MEMBER_LIMIT_TOO_LOW = 46,
 
   /**
-   * The user has asked for more than they have read: too many bytes of earlier
-   * answers wait for the client. Nothing was done. Read them, then try again.
+   * The user, or the connection, has asked for more than was read: too many
+   * bytes of earlier answers wait for the client. Nothing was done. Read them,
+   * then try again.
    *
    * @generated from enum value: ERROR_REASON_UNREAD_ANSWERS = 47;
    */
