@@ -60,8 +60,8 @@ export const bugs: readonly Bug[] = [
     edits: [
       {
         file: "src/store/sqlite/database.ts",
-        find: "PRAGMA synchronous = FULL;",
-        replace: "PRAGMA synchronous = NORMAL;",
+        find: "PRAGMA journal_mode = WAL;\n    PRAGMA synchronous = FULL;",
+        replace: "PRAGMA journal_mode = WAL;\n    PRAGMA synchronous = NORMAL;",
       },
     ],
     faults: ["power-cut"],
