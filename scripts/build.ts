@@ -5,9 +5,11 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
-rmSync("dist", { recursive: true, force: true });
+// Vite empties its own folder when it has built what comes there: servers that start meanwhile have a page.
+for (const name of existsSync("dist") ? readdirSync("dist") : [])
+  if (name !== "web") rmSync(`dist/${name}`, { recursive: true });
 run("tsc", "-p", "tsconfig.build.json");
 cpSync("gen", "dist/gen", { recursive: true });
 chmodSync("dist/src/main.js", 0o755);
@@ -32,6 +34,8 @@ function readBillOfMaterials(): unknown {
 }
 
 function run(command: string, ...args: string[]): void {
-  const { status } = spawnSync(command, args, { stdio: "inherit" });
+  // Whatever runs this: React's page for development is half as large again.
+  const env = { ...process.env, NODE_ENV: "production" };
+  const { status } = spawnSync(command, args, { stdio: "inherit", env });
   if (status !== 0) process.exit(1);
 }
