@@ -277,6 +277,7 @@ function limitsOf(config: Config): ChatLimits {
     maxStreamsPerUser: config.maxStreamsPerUser,
     maxSessionsPerUser: config.maxSessionsPerUser,
     maxDevicesPerUser: config.maxDevicesPerUser,
+    maxStoredBytesPerUser: config.maxStoredBytesPerUser,
     maxGroupsPerUser: config.maxGroupsPerUser,
     maxGroupsOwnedPerUser: config.maxGroupsOwnedPerUser,
     ...pick(config, defaultUserRates),

@@ -489,6 +489,14 @@ export const settings = {
     description:
       "The most groups a user may own: those they created and those handed to them. Disbanded ones do not count. 0 sets no limit.",
   }),
+  maxStoredBytesPerUser: integer({
+    default: 10_737_418_240,
+    min: 0,
+    max: 1_000_000_000_000_000,
+    unit: "bytes",
+    description:
+      "The most bytes of messages that a user may store, give or take what is sent within a second. Further ones are refused with `QUOTA_EXCEEDED`. Counted is what users send while there is a limit. 0 sets no limit.",
+  }),
   maxSendsPerSecond: rate(
     "How many messages a user may send per second, to users and groups, over all their devices.",
     500,

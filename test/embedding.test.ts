@@ -149,6 +149,15 @@ async function refusalOf(call: Promise<unknown>): Promise<ChatError> {
 }
 
 describe("the chat in process", () => {
+  test("stores what it sends for a user who has stored as much as users may", async () => {
+    const { address, parlance } = await startHost({ limits: { maxStoredBytesPerUser: 1 } });
+    const ada = await connected(address, "ada");
+    await ada.sendDirect("ben", "1");
+    await expect(ada.sendDirect("ben", "2")).rejects.toMatchObject({ reason: ErrorReason.QUOTA_EXCEEDED });
+    const sent = await parlance.chat.sendDirect("ada", { recipientId: "ben", content: text("3") });
+    expect(sent.seq).toBe(2n);
+  });
+
   test("delivers to open streams what it sends, and answers as the calls do", async () => {
     const { address, parlance } = await startHost();
     const ada = await connected(address, "ada");

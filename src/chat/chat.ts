@@ -34,6 +34,7 @@ import { createPublisher } from "./publisher.ts";
 import { defaultUserRates, RateLimits, type UserRate } from "./rate-limits.ts";
 import { createSends, type Sends } from "./sends.ts";
 import { Session } from "./session.ts";
+import { StoredBytes } from "./stored-bytes.ts";
 import { Tail } from "./tail.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
@@ -64,6 +65,8 @@ export class Chat {
   readonly presences: Presences;
   /** How often users may do things. Whoever carries their calls asks; calls of the host itself are not counted. */
   readonly rates: RateLimits<UserRate>;
+  /** How many bytes of messages users have stored. Whoever carries their sends counts and asks, as with `rates`. */
+  readonly storedBytes: StoredBytes;
   readonly hub: Hub;
 
   readonly #store: Store;
@@ -128,6 +131,7 @@ export class Chat {
     this.history = new History(store, this.groups, pages, limits.maxAnswerBytes);
     this.presences = new Presences(store, bus, this.hub, instanceId, limits.presenceVisibility);
     this.rates = new RateLimits<UserRate>(defaultUserRates, limits);
+    this.storedBytes = new StoredBytes(store, limits.maxStoredBytesPerUser);
 
     const publish = createPublisher(bus, frame);
     const endings = [
@@ -332,7 +336,7 @@ export class Chat {
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#letGo();
-    await Promise.all([this.#cursors.flush(), this.presences.flush()]);
+    await Promise.all([this.#cursors.flush(), this.presences.flush(), this.storedBytes.flush(true)]);
   }
 
   #admit(): void {
@@ -421,6 +425,7 @@ export class Chat {
     }
     this.#background("cursors could not be saved", this.#cursors.flush());
     this.#background("presence could not be saved", this.presences.sweep());
+    this.#background("stored bytes could not be saved", this.storedBytes.flush());
     this.#background("logouts could not be read", this.#logouts.read());
   }
 

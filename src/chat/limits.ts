@@ -43,6 +43,8 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   maxSessionsPerUser: number;
   /** The most devices of a user; 0 for no limit. */
   maxDevicesPerUser: number;
+  /** The most bytes of messages that a user may store; 0 for no limit. */
+  maxStoredBytesPerUser: number;
 }
 
 /** The limits a chat has that is not told otherwise. */
@@ -63,6 +65,7 @@ export const defaultLimits: ChatLimits = {
   maxStreamsPerUser: 100,
   maxSessionsPerUser: 1_000,
   maxDevicesPerUser: 1_000,
+  maxStoredBytesPerUser: 10_737_418_240,
   maxGroupsPerUser: 5_000,
   maxGroupsOwnedPerUser: 1_000,
   chosenGroupIds: true,

@@ -23,14 +23,20 @@ export interface Sent {
   conversationId: string;
   clientMessageId: string;
   appended: Appended;
+  /** What it takes in the store. */
+  bytes: number;
 }
 
-/** Takes messages in. What is wrong with a request is thrown at once, what the store refuses rejects. */
+/**
+ * Takes messages in. What is wrong with a request is thrown at once, what the
+ * store refuses rejects. With a `refusal` nothing is taken in: what is there
+ * already is answered as it was, all else rejects with that.
+ */
 export interface Sends {
   /** @throws ChatError as `ChatService.SendDirect` says */
-  sendDirect(request: SendDirectRequest, caller: Caller): Promise<Sent>;
+  sendDirect(request: SendDirectRequest, caller: Caller, refusal?: ChatError): Promise<Sent>;
   /** @throws ChatError as `ChatService.SendGroup` says */
-  sendGroup(request: SendGroupRequest, caller: Caller): Promise<Sent>;
+  sendGroup(request: SendGroupRequest, caller: Caller, refusal?: ChatError): Promise<Sent>;
 }
 
 /** Makes the answer to a send. */
@@ -53,8 +59,8 @@ export function sendResultOf({ messageId, conversationId, clientMessageId, appen
 export function createSends(store: Store, maxContentBytes: number): Sends {
   const writer = new WireWriter();
 
-  async function send(draft: Draft): Promise<Sent> {
-    const appended = await store.append(draft);
+  async function send(draft: Draft, refusal: ChatError | undefined): Promise<Sent> {
+    const appended = await (refusal === undefined ? store.append(draft) : findEarlier(draft, refusal));
     const held = waitingFailPoint("send.before-answer");
     if (held !== undefined) await held;
     return {
@@ -62,7 +68,16 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
       conversationId: draft.conversationId,
       clientMessageId: draft.clientMessageId,
       appended,
+      bytes: draft.body.length,
     };
+  }
+
+  async function findEarlier(draft: Draft, refusal: ChatError): Promise<Appended> {
+    const { senderId, clientMessageId, conversationId, body } = draft;
+    const earlier = clientMessageId === "" ? undefined : await store.findMessage(senderId, clientMessageId);
+    if (earlier?.conversationId !== conversationId || Buffer.compare(earlier.body, body) !== 0) throw refusal;
+    const { seq, position, acceptTimeMs } = earlier;
+    return { seq, position, acceptTimeMs, duplicate: true };
   }
 
   function draftOf(
@@ -98,7 +113,7 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
   }
 
   return {
-    sendDirect(request, { userId }) {
+    sendDirect(request, { userId }, refusal) {
       const { recipientId } = request;
       if (recipientId === userId) {
         throw new ChatError(
@@ -112,13 +127,13 @@ export function createSends(store: Store, maxContentBytes: number): Sends {
         );
       }
       const conversationId = directConversationId(userId, recipientId);
-      return send(draftOf(request, userId, conversationId, { case: "recipientId", value: recipientId }));
+      const target = { case: "recipientId", value: recipientId } as const;
+      return send(draftOf(request, userId, conversationId, target), refusal);
     },
-    sendGroup(request, { userId }) {
+    sendGroup(request, { userId }, refusal) {
       const { groupId } = request;
-      return send(
-        draftOf(request, userId, groupConversationId(groupId), { case: "groupId", value: groupId }),
-      );
+      const target = { case: "groupId", value: groupId } as const;
+      return send(draftOf(request, userId, groupConversationId(groupId), target), refusal);
     },
   };
 }

@@ -4,13 +4,46 @@ import type { Sends, Sent } from "../chat/sends.ts";
 
 const limit = "maxNewDirectsPerMinute";
 
+/** Makes sends that keep to the limits of what users send. */
+export function limitSends(chat: Chat): Sends {
+  const sends = limitNewDirects(chat);
+  return chat.limits.maxStoredBytesPerUser === 0 ? sends : limitStoredBytes(chat, sends);
+}
+
+/**
+ * Makes sends that count the bytes users store. Who has stored as many as they
+ * may still gets the answers to what they repeat.
+ *
+ * @param sends where the messages of all others go
+ */
+function limitStoredBytes({ storedBytes, sends: unlimited }: Chat, sends: Sends): Sends {
+  async function counted(sending: Promise<Sent>, userId: string): Promise<Sent> {
+    const sent = await sending;
+    if (!sent.appended.duplicate) storedBytes.add(userId, sent.bytes);
+    return sent;
+  }
+
+  return {
+    sendDirect(request, caller) {
+      const refusal = storedBytes.refusalOf(caller.userId);
+      if (refusal !== undefined) return unlimited.sendDirect(request, caller, refusal);
+      return counted(sends.sendDirect(request, caller), caller.userId);
+    },
+    sendGroup(request, caller) {
+      const refusal = storedBytes.refusalOf(caller.userId);
+      if (refusal !== undefined) return unlimited.sendGroup(request, caller, refusal);
+      return counted(sends.sendGroup(request, caller), caller.userId);
+    },
+  };
+}
+
 /**
  * Makes sends that count the direct conversations a user begins. That one was
  * begun is known afterwards, by its first seq. So only a user who has begun as
  * many as they may costs a look into the store: what they send goes on as long
  * as its conversation is there, and each after the other, as they sent it.
  */
-export function limitNewDirects({ sends, rates, conversations }: Chat): Sends {
+function limitNewDirects({ sends, rates, conversations }: Chat): Sends {
   /** The last send of each user that had to be looked at. */
   const looking = new Map<string, Promise<unknown>>();
 

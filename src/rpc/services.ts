@@ -16,7 +16,7 @@ import { type CallParts, openCall, unaryCall } from "./calls.ts";
 import { toDefinition } from "./definition.ts";
 import type { FairReads } from "./fair-reads.ts";
 import { createHandlers, type Handler, type Handlers } from "./handlers.ts";
-import { limitNewDirects } from "./limited-sends.ts";
+import { limitSends } from "./limited-sends.ts";
 import type { LoginLimits } from "./login-limits.ts";
 import { takeRateOfRequests } from "./rpc-rates.ts";
 import { listenCall, streamCall } from "./stream.ts";
@@ -61,7 +61,7 @@ export interface ServiceOptions {
 
 /** What all calls of the services use. */
 export interface ServiceParts extends ServiceOptions {
-  /** Sends whose new conversations are counted. */
+  /** Sends whose new conversations and bytes are counted. */
   sends: Sends;
   /** Counts the requests of streams. */
   takeRequest: ReturnType<typeof takeRateOfRequests>;
@@ -72,7 +72,7 @@ export function createServices(options: ServiceOptions): MountableService[] {
   const { chat } = options;
   const parts: ServiceParts = {
     ...options,
-    sends: limitNewDirects(chat),
+    sends: limitSends(chat),
     takeRequest: takeRateOfRequests(chat.rates),
   };
   const calls: CallParts = {

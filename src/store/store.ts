@@ -274,6 +274,8 @@ export interface Store {
    * @throws ChatError REPLY_TARGET_NOT_FOUND when `replyTo` is no message of the conversation that the sender may read
    */
   append(draft: Draft): Promise<Appended>;
+  /** Returns the message that a sender appended with a client message id, if there is one. */
+  findMessage(senderId: string, clientMessageId: string): Promise<LogEvent | undefined>;
   /** Returns the event at a position, if there is one. */
   readPosition(position: number): Promise<LogEvent | undefined>;
   /** Returns events of a conversation in the order of seq, whoever may read them. */
@@ -482,6 +484,13 @@ export interface Store {
   setLastActive(entries: ReadonlyArray<{ userId: string; timeMs: number }>): Promise<void>;
   /** Returns when users were last active; those never seen are left out. */
   getLastActive(userIds: readonly string[]): Promise<Map<string, number>>;
+  /**
+   * Adds to how many bytes of messages users have stored, which `append` does
+   * not count itself. A user may be named more than once, and with 0 bytes.
+   *
+   * @returns what each has then
+   */
+  addStoredBytes(entries: ReadonlyArray<{ userId: string; bytes: number }>): Promise<Map<string, number>>;
 
   // Its own state
 

@@ -173,6 +173,7 @@ export const transferTables: readonly TransferTable[] = [
       ["user_id", "text"],
       ["last_active_ms", "number"],
       ["tokens_refused_before_ms", "number"],
+      ["stored_bytes", "number"],
     ],
     keyLength: 1,
   },

@@ -68,6 +68,7 @@ test("the reply to a send is, byte for byte, what the library would have written
           acceptTimeMs: fc.integer({ min: 0, max: 32_503_680_000_000 }),
           duplicate: fc.boolean(),
         }),
+        bytes: number,
       }),
       text,
       (sent, requestId) => {

@@ -106,6 +106,24 @@ export function logTests(tested: () => StoreUnderTest): void {
     await refused(store.markRead(a, none, 1), ErrorReason.CONVERSATION_NOT_FOUND);
   });
 
+  test("a message is found by its sender and clientMessageId", async () => {
+    const { store } = tested();
+    const [a, b] = [unique("a"), unique("b")];
+    const draft = toUser(a, b, { clientMessageId: "\u0000\ud83d\ude00'" });
+    const appended = await store.append(draft);
+    await store.append(toUser(a, b));
+    const found = await store.findMessage(a, draft.clientMessageId);
+    expect(found).toEqual(await store.readPosition(appended.position));
+    expect(Buffer.compare(found?.body ?? Buffer.alloc(0), draft.body)).toBe(0);
+    for (const [sender, id] of [
+      [b, draft.clientMessageId],
+      [a, "other"],
+      [a, ""],
+      [`${a}\0`, draft.clientMessageId],
+    ] as const)
+      expect(await store.findMessage(sender, id)).toBeUndefined();
+  });
+
   test("a repeated clientMessageId is accepted once", async () => {
     const { store } = tested();
     const draft = toUser(unique("a"), unique("b"), { clientMessageId: "id" });

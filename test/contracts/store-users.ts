@@ -224,4 +224,34 @@ export function userTests(tested: () => StoreUnderTest): void {
       ]),
     );
   });
+
+  test("bytes that users stored add up, whoever counts them and how often a user is named", async () => {
+    const { store } = tested();
+    const [a, b, c] = [unique("a"), unique("b"), unique("c")];
+    const entries = (...all: Array<[string, number]>) => all.map(([userId, bytes]) => ({ userId, bytes }));
+    await store.setLastActive([{ userId: a, timeMs: 1_000 }]);
+    expect(await store.addStoredBytes(entries([a, 10], [b, 2 ** 40], [a, 5]))).toEqual(
+      new Map([
+        [a, 15],
+        [b, 2 ** 40],
+      ]),
+    );
+    const both = await Promise.all([
+      store.addStoredBytes(entries([a, 1])),
+      store.addStoredBytes(entries([a, 2])),
+    ]);
+    expect(both.map((totals) => totals.get(a))).toEqual([16, 18]);
+    await tested().reopen();
+    const reopened = tested().store;
+    expect(await reopened.addStoredBytes(entries([a, 0], [b, 1], [c, 0]))).toEqual(
+      new Map([
+        [a, 18],
+        [b, 2 ** 40 + 1],
+        [c, 0],
+      ]),
+    );
+    expect(await reopened.addStoredBytes([])).toEqual(new Map());
+    // What else is kept of them stays as it was.
+    expect(await reopened.getLastActive([a, b, c])).toEqual(new Map([[a, 1_000]]));
+  });
 }

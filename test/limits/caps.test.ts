@@ -1,10 +1,11 @@
 import { connect as dial, type Socket } from "node:net";
+import type { CallOptions } from "nice-grpc";
 import { afterEach, expect, test } from "vitest";
 import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ErrorReason } from "../../src/errors.ts";
-import { failureOf } from "../support/errors.ts";
+import { failureIn, failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
-import { startTestServer, type TestServer, text } from "../support/server.ts";
+import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -204,4 +205,63 @@ test("a user has so many devices at most: a new one takes the place of the one n
     await server.restart();
   }
   expect(resumed).toEqual([false, false, true, false, true, true, false]);
+});
+
+test("a user stores so many bytes at most, also after a restart; what is there is answered again, and others send on", async () => {
+  const server = await serve({ maxStoredBytesPerUser: 5_000 });
+  const send = async (user: UserClients, clientMessageId: string, options?: CallOptions) => {
+    const content = text(clientMessageId.padEnd(1_000, "."));
+    return user.chat.sendDirect({ recipientId: "zoe", content, clientMessageId }, options);
+  };
+  const alice = await server.login("alice");
+  const first = await send(alice, "0");
+  // Repeats take nothing.
+  for (let n = 0; n < 10; n++) expect((await send(alice, "0")).result?.duplicate).toBe(true);
+  for (let n = 1; n < 5; n++) await send(alice, `${n}`);
+  const refused = {
+    code: "RESOURCE_EXHAUSTED",
+    reason: ErrorReason.QUOTA_EXCEEDED,
+    quota: { subject: "user:alice", description: "maxStoredBytesPerUser: at most 5000 bytes of messages" },
+  };
+  expect(await failureOf((options) => send(alice, "5", options))).toMatchObject(refused);
+  await alice.groups.createGroup({ groupId: "g" });
+  expect(
+    await failureOf((options) => alice.chat.sendGroup({ groupId: "g", content: text("5") }, options)),
+  ).toMatchObject(refused);
+  expect((await send(alice, "0")).result).toMatchObject({ ...first.result, duplicate: true });
+
+  const stream = alice.stream();
+  await stream.open();
+  const request = (clientMessageId: string, body = clientMessageId) => ({
+    case: "sendDirect" as const,
+    value: { recipientId: "zoe", content: text(body.padEnd(1_000, ".")), clientMessageId },
+  });
+  stream.send(request("6"), "new").send(request("1"), "again").send(request("2", "other"), "other");
+  stream.send({ case: "sendGroup", value: { groupId: "g", content: text("6") } }, "group");
+  await stream.until(() => stream.all("refusal").length === 3 && stream.all("sent").length === 1);
+  for (const refusal of stream.all("refusal")) expect(failureIn(refusal)).toMatchObject(refused);
+  expect(stream.all("sent")).toMatchObject([{ clientMessageId: "1", seq: 2n, duplicate: true }]);
+
+  const bob = await server.login("bob");
+  await send(bob, "0");
+  const stored = async () =>
+    (await alice.messages.listMessages({ target: { case: "recipientId", value: "zoe" } })).messages.length;
+  expect(await stored()).toBe(5);
+
+  // A node that has just started asks the store within a second.
+  await server.restart();
+  await send(bob, "1");
+  let tries = 0;
+  await eventually(() =>
+    send(alice, `after ${tries++}`).then(
+      () => false,
+      () => true,
+    ),
+  );
+  expect(await failureOf((options) => send(alice, "last", options))).toMatchObject(refused);
+  expect(await stored()).toBe(5 + tries - 1);
+  expect((await send(alice, "0")).result).toMatchObject({ ...first.result, duplicate: true });
+  await send(bob, "2");
+  await server.restart({ maxStoredBytesPerUser: 0 });
+  for (let n = 5; n < 15; n++) await send(alice, `${n}`);
 });

@@ -57,6 +57,7 @@ describeWithPostgres("migrate-store", () => {
     await store.createSession({ ...session, createTimeMs: 1, expireTimeMs: 2 }, "");
     await store.deleteSessions("a", undefined);
     await store.setLastActive([{ userId: "a", timeMs: 77 }]);
+    await store.addStoredBytes([{ userId: "b", bytes: 2 ** 40 }]);
     const before = await view(store);
     await store.close();
     return before;
@@ -155,6 +156,7 @@ async function view(store: Store): Promise<unknown> {
     session: await store.findSession(token),
     logouts: await store.readLogouts(0, 10),
     active: await store.getLastActive(users),
+    bytes: await store.addStoredBytes([{ userId: "b", bytes: 0 }]),
     users: await Promise.all(
       users.map(async (userId) => ({
         conversations: await store.listConversations(userId, all, false, 100),

@@ -39,6 +39,7 @@ describeWithPostgres("opening PostgreSQL", () => {
     expect(await postgres.query(url, "SELECT step FROM parlance.schema_steps")).toEqual([
       { step: 1 },
       { step: 2 },
+      { step: 3 },
     ]);
   });
 

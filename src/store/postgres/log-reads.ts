@@ -9,6 +9,10 @@ export const selectEvents = `
 `;
 
 const positionStatement: Statement = { name: "read_position", text: `${selectEvents} WHERE e.position = $1` };
+const clientIdStatement: Statement = {
+  name: "find_message",
+  text: `${selectEvents} WHERE e.sender_id = $1 AND e.client_message_id = $2`,
+};
 const tailStatement: Statement = {
   name: "read_tail",
   text: `${selectEvents} WHERE e.position > $1 ORDER BY e.position LIMIT $2`,
@@ -22,6 +26,11 @@ const timeStatement: Statement = { name: "seq_at_time", text: "SELECT seq_at_tim
 /** Makes the reads of logs, whoever may read them. */
 export function createLogReads(reads: Connections) {
   return {
+    async findMessage(senderId: string, clientMessageId: string): Promise<LogEvent | undefined> {
+      if (senderId.includes("\0")) return undefined;
+      return (await reads.run<LogEvent>(clientIdStatement, [senderId, Buffer.from(clientMessageId)]))[0];
+    },
+
     async readPosition(position: number): Promise<LogEvent | undefined> {
       return (await reads.run<LogEvent>(positionStatement, [position]))[0];
     },

@@ -6,7 +6,7 @@ import { clientConfig } from "./connections.ts";
 import { functionsStep1, functionsStep2 } from "./functions.ts";
 import { currentTimeline } from "./identity.ts";
 import { StoreOpenError } from "./open-error.ts";
-import { schemaStep1 } from "./schema.ts";
+import { schemaStep1, schemaStep3 } from "./schema.ts";
 
 /**
  * One step of the schema. Steps are never edited once released, only added, and
@@ -26,6 +26,7 @@ interface Migration {
 const migrations: readonly Migration[] = [
   { step: 1, lowestStep: 1, release: "0.1.0", sql: schemaStep1 + functionsStep1 },
   { step: 2, lowestStep: 1, release: "0.1.0", sql: functionsStep2 },
+  { step: 3, lowestStep: 1, release: "0.1.0", sql: schemaStep3 },
 ];
 
 /** The last step of the schema that this code knows. */

@@ -126,3 +126,9 @@ export const schemaStep1 = `
   );
   ALTER TABLE probes ALTER COLUMN body SET STORAGE EXTERNAL;
 `;
+
+/** What the third step of the schema adds. */
+export const schemaStep3 = `
+  -- Of the bodies of the user's messages, as far as they were counted.
+  ALTER TABLE users ADD COLUMN stored_bytes bigint NOT NULL DEFAULT 0;
+`;

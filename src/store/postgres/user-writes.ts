@@ -89,6 +89,16 @@ const setActiveStatement: Statement = {
       WHERE u.last_active_ms < excluded.last_active_ms
   `,
 };
+const addBytesStatement: Statement = {
+  name: "add_stored_bytes",
+  text: `
+    INSERT INTO users AS u (user_id, stored_bytes)
+      SELECT a.user_id, sum(a.bytes)::bigint FROM unnest($1::text[], $2::bigint[]) AS a (user_id, bytes)
+      GROUP BY a.user_id ORDER BY a.user_id COLLATE "C"
+    ON CONFLICT (user_id) DO UPDATE SET stored_bytes = u.stored_bytes + excluded.stored_bytes
+    RETURNING u.user_id AS "userId", u.stored_bytes AS bytes
+  `,
+};
 
 /** Makes the writes about users alone: their devices, sessions and activity. Those of one user keep their order. */
 export function createUserWrites(writes: Connections, identity: Identity) {
@@ -156,6 +166,20 @@ export function createUserWrites(writes: Connections, identity: Identity) {
             textArray(entries.map(({ userId }) => userId)),
             bigintArray(entries.map(({ timeMs }) => timeMs)),
           ]);
+        },
+      ),
+
+    addStoredBytes: (
+      entries: ReadonlyArray<{ userId: string; bytes: number }>,
+    ): Promise<Map<string, number>> =>
+      order.run(
+        entries.map(({ userId }) => userId),
+        async () => {
+          const rows = await writes.run<{ userId: string; bytes: number }>(addBytesStatement, [
+            textArray(entries.map(({ userId }) => userId)),
+            bigintArray(entries.map(({ bytes }) => bytes)),
+          ]);
+          return new Map(rows.map(({ userId, bytes }) => [userId, bytes]));
         },
       ),
   };

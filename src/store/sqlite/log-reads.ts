@@ -12,6 +12,7 @@ export const selectEvents = `
 /** Makes the reads of logs, whoever may read them. */
 export function createLogReads(database: DatabaseSync) {
   const byPosition = database.prepare(`${selectEvents} WHERE e.position = ?`);
+  const byClientId = database.prepare(`${selectEvents} WHERE e.client_message_id = ? AND e.sender_id = ?`);
   const tail = database.prepare(`${selectEvents} WHERE e.position > ? ORDER BY e.position LIMIT ?`);
   const last = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
   const selectKey = database.prepare("SELECT key FROM conversations WHERE conversation_id = ?");
@@ -33,6 +34,10 @@ export function createLogReads(database: DatabaseSync) {
   };
 
   return {
+    findMessage(senderId: string, clientMessageId: string): LogEvent | undefined {
+      return byClientId.get(clientMessageId, senderId) as LogEvent | undefined;
+    },
+
     readPosition(position: number): LogEvent | undefined {
       return byPosition.get(position) as LogEvent | undefined;
     },

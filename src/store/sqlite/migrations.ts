@@ -130,6 +130,13 @@ const migrations: readonly Migration[] = [
       ALTER TABLE events ADD COLUMN checksum INTEGER;
     `,
   },
+  {
+    version: 4,
+    sql: `
+      -- Of the bodies of the user's messages, as far as they were counted.
+      ALTER TABLE users ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+    `,
+  },
 ];
 
 /** The version of the schema that this code writes. */

@@ -149,6 +149,7 @@ type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onReplaced" | "onW
 function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
   return {
     append: (draft) => writer.call("append", [draft], draft.body.length),
+    findMessage: (...args) => reader.call("findMessage", args),
     readPosition: (...args) => reader.call("readPosition", args),
     readSeqs: (...args) => reader.call("readSeqs", args),
     seqAtTime: (...args) => reader.call("seqAtTime", args),
@@ -188,6 +189,7 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     tokensRefusedBeforeMs: (...args) => reader.call("tokensRefusedBeforeMs", args),
     setLastActive: (...args) => writer.call("setLastActive", args),
     getLastActive: (...args) => reader.call("getLastActive", args),
+    addStoredBytes: (...args) => writer.call("addStoredBytes", args),
     async probe() {
       await writer.call("probe", []);
       await writer.call("endProbe", []);

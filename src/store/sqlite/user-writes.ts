@@ -80,6 +80,11 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     INSERT INTO users (user_id, last_active_ms) VALUES (?, ?)
     ON CONFLICT DO UPDATE SET last_active_ms = max(last_active_ms, excluded.last_active_ms)
   `);
+  const addBytes = database.prepare(`
+    INSERT INTO users (user_id, stored_bytes) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET stored_bytes = stored_bytes + excluded.stored_bytes
+    RETURNING stored_bytes AS bytes
+  `);
 
   /** Makes room for a new device, and returns the number of its first opening: above that of any it takes the place of. */
   function makeRoom(userId: string, deviceId: string, maxDevices: number): number {
@@ -153,6 +158,12 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
 
     setLastActive(entries: ReadonlyArray<{ userId: string; timeMs: number }>): void {
       for (const { userId, timeMs } of entries) upsertActive.run(userId, timeMs);
+    },
+
+    addStoredBytes(entries: ReadonlyArray<{ userId: string; bytes: number }>): Map<string, number> {
+      return new Map(
+        entries.map(({ userId, bytes }) => [userId, Number(addBytes.get(userId, bytes)?.["bytes"])]),
+      );
     },
   };
 }

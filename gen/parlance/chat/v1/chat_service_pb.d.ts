@@ -578,7 +578,7 @@ export declare const ChatService: GenService<{
    * stable storage. The recipient need not be connected, or known.
    *
    * Errors: RECIPIENT_IS_SENDER, CLIENT_MESSAGE_ID_REUSED, CONTENT_TOO_LARGE,
-   * REPLY_TARGET_NOT_FOUND, STORAGE_FULL, STORE_UNAVAILABLE.
+   * REPLY_TARGET_NOT_FOUND, QUOTA_EXCEEDED, STORAGE_FULL, STORE_UNAVAILABLE.
    *
    * @generated from rpc parlance.chat.v1.ChatService.SendDirect
    */
