@@ -17,11 +17,10 @@ export function limitSends(chat: Chat): Sends {
  * @param sends where the messages of all others go
  */
 function limitStoredBytes({ storedBytes, sends: unlimited }: Chat, sends: Sends): Sends {
-  async function counted(sending: Promise<Sent>, userId: string): Promise<Sent> {
-    const sent = await sending;
-    if (!sent.appended.duplicate) storedBytes.add(userId, sent.bytes);
-    return sent;
-  }
+  const counted = (sending: Promise<Sent>, userId: string) =>
+    noted(sending, ({ appended, bytes }) => {
+      if (!appended.duplicate) storedBytes.add(userId, bytes);
+    });
 
   return {
     sendDirect(request, caller) {
@@ -47,11 +46,10 @@ function limitNewDirects({ sends, rates, conversations }: Chat): Sends {
   /** The last send of each user that had to be looked at. */
   const looking = new Map<string, Promise<unknown>>();
 
-  async function counted(sending: Promise<Sent>, userId: string): Promise<Sent> {
-    const sent = await sending;
-    if (sent.appended.seq === 1 && !sent.appended.duplicate) rates.owe(limit, userId);
-    return sent;
-  }
+  const counted = (sending: Promise<Sent>, userId: string) =>
+    noted(sending, ({ appended }) => {
+      if (appended.seq === 1 && !appended.duplicate) rates.owe(limit, userId);
+    });
 
   async function lookAndSend(
     request: Parameters<Sends["sendDirect"]>[0],
@@ -80,4 +78,11 @@ function limitNewDirects({ sends, rates, conversations }: Chat): Sends {
       return sending;
     },
   };
+}
+
+/** Has what came of a send noted before its sender is answered, who waits no longer for it. */
+function noted(sending: Promise<Sent>, note: (sent: Sent) => void): Promise<Sent> {
+  // A send that fails is told to whoever made it.
+  sending.then(note, () => {});
+  return sending;
 }
