@@ -49,8 +49,11 @@ export function wrongHeaders(rawHeaders: readonly string[]): ChatError | undefin
 /** Returns the metadata that the server reads, repeats joined by commas, without the values that `wrongMetadata` refuses. */
 export function metadataOf(rawHeaders: readonly string[]): Metadata {
   const metadata = Metadata();
-  for (const [key, value] of readOf(rawHeaders, metadataKeys))
-    if (printableAscii.test(value)) metadata.append(key, value);
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const key = keyIn(rawHeaders[i] as string, metadataKeys);
+    const value = rawHeaders[i + 1] as string;
+    if (key !== undefined && printableAscii.test(value)) metadata.append(key, value);
+  }
   return metadata;
 }
 
@@ -65,8 +68,9 @@ export function protocolHeaders(headers: IncomingHttpHeaders): Headers {
 }
 
 function wrongValue(rawHeaders: readonly string[], keys: readonly string[]): ChatError | undefined {
-  for (const [key, value] of readOf(rawHeaders, keys)) {
-    if (printableAscii.test(value)) continue;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const key = keyIn(rawHeaders[i] as string, keys);
+    if (key === undefined || printableAscii.test(rawHeaders[i + 1] as string)) continue;
     return new ChatError(
       ErrorReason.INVALID_METADATA,
       `the metadata ${key} may consist of printable ASCII characters only`,
@@ -75,9 +79,9 @@ function wrongValue(rawHeaders: readonly string[], keys: readonly string[]): Cha
   return undefined;
 }
 
-function* readOf(rawHeaders: readonly string[], keys: readonly string[]): Generator<[string, string]> {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const key = (rawHeaders[i] as string).toLowerCase();
-    if (keys.includes(key)) yield [key, rawHeaders[i + 1] as string];
-  }
+/** Returns which of some keys a header's name is, in whatever case. Every call comes here with every header. */
+function keyIn(name: string, keys: readonly string[]): string | undefined {
+  for (const key of keys)
+    if (key.length === name.length && (key === name || key === name.toLowerCase())) return key;
+  return undefined;
 }

@@ -12,7 +12,6 @@ import type { Logger } from "../chat/logger.ts";
 import type { ChatError } from "../errors.ts";
 import { failureFacts } from "../failure-facts.ts";
 import { wrongMetadata } from "./client-headers.ts";
-import { closeAnsweredStreams } from "./early-answers.ts";
 import { statusDetailsKey } from "./error-details.ts";
 import { toStatus } from "./errors.ts";
 import { type Keepalive, probe } from "./keepalive.ts";
@@ -74,7 +73,6 @@ export function guardConnections(
 export function guardSession(session: ServerHttp2Session, socket: Socket, keepalive: Keepalive): void {
   tableStreams(session);
   endIfFlooded(session);
-  closeAnsweredStreams(session);
   keepalive.watch(session, socket);
 }
 

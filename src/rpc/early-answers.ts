@@ -1,25 +1,13 @@
-import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 
 /** How often it is looked whether an answer has left, once it waits for the socket. In milliseconds. */
 const lookEveryMs = 10;
 
 /**
- * Has every stream of a connection closed once it is answered, also when its
- * request has not come to an end: a client that stops sending upon the answer
- * would keep the stream, and its place among the connection's, for good.
- */
-export function closeAnsweredStreams(session: ServerHttp2Session): void {
-  session.on("stream", (stream) => void stream.on("finish", closeIfEarly));
-}
-
-function closeIfEarly(this: ServerHttp2Stream): void {
-  if (!this.readableEnded) closeOnceAnswered(this);
-}
-
-/**
  * Resets a stream, with NO_ERROR, once the end of its answer has left, unless
- * its request has ended, too (RFC 9113 section 8.1). Call it when the answer
- * is written.
+ * its request has ended, too (RFC 9113 section 8.1): a client that stops sending
+ * upon the answer would keep the stream, and its place among the connection's,
+ * for good. Call it when the answer is written.
  */
 export function closeOnceAnswered(stream: ServerHttp2Stream): void {
   // As soon as may be: the client may want the place for what it sends upon the answer.

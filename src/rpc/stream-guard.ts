@@ -1,5 +1,7 @@
 import { constants, type Http2Server, type Http2Session, type ServerHttp2Stream } from "node:http2";
 
+import { closeOnceAnswered } from "./early-answers.ts";
+
 type StreamListener = (stream: ServerHttp2Stream, ...rest: unknown[]) => void;
 
 /** How many streams of a connection may be cut short before it is looked at. */
@@ -13,7 +15,8 @@ const calmMs = 10_000;
  * Ends connections that have streams reset over and over, by RST_STREAM
  * (CVE-2023-44487) or by frames that have the server do it (CVE-2025-8671), and
  * soon does no work for streams that are opened and reset at once. A connection
- * whose streams mostly come to their end may go on. Call it when the server has
+ * whose streams mostly come to their end may go on. Streams that are answered
+ * before their request has ended are closed then. Call it when the server has
  * its listeners, and before it listens.
  */
 export function guardStreams(server: Http2Server): void {
@@ -21,7 +24,14 @@ export function guardStreams(server: Http2Server): void {
   const own = server.listeners("stream") as StreamListener[];
   server.removeAllListeners("stream");
   server.on("session", (session) => counters.set(session, new CutCounter(session)));
+  /** Of a stream that was answered. If it is reset before its request has ended, nothing else tells. */
+  function onFinish(this: ServerHttp2Stream): void {
+    if (this.readableEnded) return;
+    if (!this.endAfterHeaders && !this.aborted && this.session) counters.get(this.session)?.count();
+    closeOnceAnswered(this);
+  }
   server.on("stream", (stream, ...rest) => {
+    stream.on("finish", onFinish);
     const counter = stream.session && counters.get(stream.session);
     const serve = () => {
       for (const listener of own) listener.call(server, stream, ...rest);
@@ -63,10 +73,6 @@ class CutCounter {
   watch(stream: ServerHttp2Stream): void {
     this.#opened++;
     stream.on("aborted", this.count);
-    // Answered before the request has ended: if it is reset then, nothing tells.
-    stream.on("finish", () => {
-      if (!stream.readableEnded && !stream.endAfterHeaders && !stream.aborted) this.count();
-    });
   }
 
   readonly count = (): void => {
