@@ -6,10 +6,13 @@ import { maxEntriesOf, type OverlongList, overlong } from "./list-lengths.ts";
 /** What a handler finds in place of a request that has a list too long to be decoded. */
 export class Overlong extends Undecodable {
   readonly list: OverlongList;
+  /** Of a request on a stream, so that its refusal can be told from others; empty when it has none. */
+  readonly requestId: string;
 
-  constructor(list: OverlongList) {
+  constructor(list: OverlongList, requestId: string) {
     super(`${list.field} ${list.description}`);
     this.list = list;
+    this.requestId = requestId;
   }
 }
 
@@ -29,7 +32,9 @@ export function countingLists<Service extends Pick<DescService, "typeName" | "me
     const rpc = definition[method.localName as keyof RpcDefinition<Service>];
     const requestDeserialize = (bytes: Uint8Array) => {
       const list = bytes.length < minBytes ? undefined : overlongIn(method.input, bytes);
-      return list === undefined ? rpc.requestDeserialize(bytes) : new Overlong(list);
+      return list === undefined
+        ? rpc.requestDeserialize(bytes)
+        : new Overlong(list, requestIdIn(method.input, bytes));
     };
     return [method.localName, { ...rpc, requestDeserialize }];
   });
@@ -44,6 +49,23 @@ export function overlongIn(schema: DescMessage, bytes: Uint8Array): OverlongList
     // Decoding says what is wrong with them.
     return undefined;
   }
+}
+
+/** Returns the last `request_id` of a request, as decoding would. */
+function requestIdIn({ field }: DescMessage, bytes: Uint8Array): string {
+  const number = field["requestId"]?.number;
+  let found = "";
+  try {
+    const reader = new BinaryReader(bytes);
+    while (number !== undefined && reader.pos < reader.len) {
+      const [no, wireType] = reader.tag();
+      if (no === number && wireType === WireType.LengthDelimited) found = reader.string();
+      else reader.skip(wireType, no);
+    }
+  } catch {
+    // What comes before the damage will do.
+  }
+  return found;
 }
 
 /** The longest that a number in a packed list is, in bytes. */
