@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { startTestServer, type TestServer, text } from "../../support/server.ts";
 import type { Terminal } from "../../support/terminal/terminal.ts";
 import { type Chats, chatsWith, keys } from "./chats.ts";
@@ -272,7 +274,9 @@ describe("the terminal is given back", () => {
 
   test("after Ctrl-C, with what was on it before", async () => {
     const alice = await chats.open("alice");
-    expect(intact(alice)).toEqual({ alternate: true, cursor: true, paste: true, wrap: false });
+    const inUse = { alternate: true, cursor: true, paste: true, wrap: false };
+    // Pastes are asked for once the first screen is there.
+    await eventually(() => isDeepStrictEqual(intact(alice), inUse));
     alice.type(keys.ctrlC);
     expect(await alice.ended).toEqual({ code: 0, restored: true });
     expect(intact(alice)).toEqual(clean);
