@@ -274,7 +274,7 @@ describe("the chat in process", () => {
     expect(parlance.chat.stats()).toEqual({ sessions: 0, users: 0, groups: 0 });
   });
 
-  test("refuses with the reason and changes nothing", async () => {
+  test("B11: refuses with the reason and changes nothing", async () => {
     const { parlance } = await startHost({ limits: { maxContentBytes: 1_000, maxGroupMembers: 3 } });
     const { chat } = parlance;
     const content = text("x");

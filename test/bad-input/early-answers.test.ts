@@ -53,7 +53,7 @@ const beginnings: [string, (peer: FramePeer, streamId: number) => void][] = [
   ],
 ];
 
-describe.each(ports)("on the %s port", (port) => {
+describe.each(ports)("B51: on the %s port", (port) => {
   test.each(beginnings)(
     "%s is answered, reset with NO_ERROR, and leaves room for others",
     async (_, begin) => {

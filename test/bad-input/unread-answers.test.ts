@@ -50,7 +50,7 @@ async function refusalOf({ messages, userId }: UserClients): Promise<string | un
   return reason;
 }
 
-describe.each(["gRPC", "HTTP"])("on the %s port", (port) => {
+describe.each(["gRPC", "HTTP"])("B48: on the %s port", (port) => {
   test("is refused more before anything is read, others are served, and nothing of it stays", async () => {
     const { address, httpAddress = "" } = server.server;
     const peer = await FramePeer.connect(port === "gRPC" ? address : httpAddress);

@@ -71,7 +71,7 @@ test("a peer that answers no pings is cut off, and its user is offline", async (
 test.each([
   ["PING", Buffer.alloc(8)],
   ["SETTINGS", Buffer.alloc(0)],
-] as const)("a flood of %s ends the connection", async (kind, payload) => {
+] as const)("B19: a flood of %s ends the connection", async (kind, payload) => {
   const { http } = await start({});
   const peer = await FramePeer.connect(http);
   onTestFinished(() => peer.destroy());

@@ -44,7 +44,7 @@ const cases = chatServices
     ),
   );
 
-describe(`${entries} empty entries are refused by their number alone, without a look at each`, () => {
+describe(`B29: ${entries} empty entries are refused by their number alone, without a look at each`, () => {
   test.each(cases)("in %s", (_, schema, path) => {
     let thrown: unknown;
     try {

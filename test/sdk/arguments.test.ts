@@ -70,7 +70,7 @@ test.each([
   expect(alice.stats.reconnects).toBe(0);
 });
 
-test("ids that UTF-8 cannot express are refused instead of turned into another's", async () => {
+test("B11: ids that UTF-8 cannot express are refused instead of turned into another's", async () => {
   const ids = ["bob\ud800", "bob\udc00"];
   const calls: [string, (id: string) => unknown][] = [
     ["recipient_id", (id) => alice.sendDirect(id, "hello")],

@@ -7,7 +7,7 @@ import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { startTestServer, text } from "../support/server.ts";
 
-test("the page refuses text that UTF-8 cannot express, naming the field, before it is sent", async () => {
+test("B11: the page refuses text that UTF-8 cannot express, naming the field, before it is sent", async () => {
   const server = await startTestServer();
   try {
     const transport = createConnectTransport({
