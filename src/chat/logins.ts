@@ -17,8 +17,13 @@ const defaultDeviceId = "default";
 const maxCached = 50_000;
 /** The longest that a logout waits for the second to end in which its token was issued: issuers' clocks differ. */
 const maxLogoutWaitMs = 6_000;
-/** How far ahead of this node's clock another may have been that made a session, or a logout, in milliseconds. */
+/** How far ahead of this node's clock another may have been that made a logout, in milliseconds. */
 const maxAheadMs = 300_000;
+/**
+ * How far ahead a clock may have been that made a session, in milliseconds. A clock that is put right by hours must not
+ * log anybody out; one that was years ahead must not leave sessions good for years.
+ */
+const maxSessionAheadMs = 2 * 86_400_000;
 
 /**
  * Signs users in and knows who a token stands for. Session tokens are random
@@ -197,7 +202,8 @@ export class Logins {
    * @throws ChatError TOKEN_EXPIRED
    */
   #standing(caller: Caller): Caller {
-    if (caller.expireTimeMs > Date.now() + this.#limits.sessionTtlMs + maxAheadMs) throw tokenExpired();
+    if (caller.expireTimeMs > Date.now() + this.#limits.sessionTtlMs + maxSessionAheadMs)
+      throw tokenExpired();
     return notExpired(caller);
   }
 

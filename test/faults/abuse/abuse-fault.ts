@@ -30,7 +30,7 @@ export function abuseFault(attack: Attack): Fault {
   return {
     ...{ id, name, title },
     figureTitle: "p99 of another user's messages in quiet and meanwhile, memory, what the attacker got",
-    ci: true,
+    ci: attack.ci ?? false,
     run: (context) => runAttack(context, attack),
   };
 }

@@ -11,6 +11,7 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 const manyConnections: Attack = {
   id: "D10",
+  ci: true,
   name: "many-connections",
   title: "one address opens connections to both ports, as fast as it goes, and keeps them",
   args: ["--exempt-addresses", "none", "--max-connections-per-address", String(maxConnections)],

@@ -46,6 +46,7 @@ const sendFlood = flood(
 
 const streamSendFlood: Attack = {
   id: "D2",
+  ci: true,
   name: "stream-send-flood",
   title: "one user sends direct messages over four streams, as fast as they are read",
   async run(target) {

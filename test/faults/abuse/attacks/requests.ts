@@ -42,6 +42,7 @@ const reflectionFlood: Attack = {
 
 const emptyMessages: Attack = {
   id: "D23",
+  ci: true,
   name: "empty-messages",
   title: "one user sends requests with 60,000 empty entries in a list, 8 at a time",
   async run(target) {
