@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe } from "vitest";
 import { freePort, type NatsServer, startNatsServer } from "./nats.ts";
 import { postgresMissing, startPostgres, type TestPostgres } from "./postgres.ts";
-import { noRatesEnv } from "./rates.ts";
+import { serveEnv } from "./rates.ts";
 import { exitOf } from "./serve-child.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -150,13 +150,7 @@ export async function createNode(
       {
         cwd: folder,
         stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          ...process.env,
-          NODE_OPTIONS: "",
-          ...noRatesEnv,
-          PARLANCE_PRESENCE_VISIBILITY: "everyone",
-          ...env,
-        },
+        env: serveEnv(env),
       },
     );
     child = started;

@@ -17,3 +17,14 @@ export const noRatesEnv: Readonly<Record<string, string>> = Object.fromEntries(
 export const defaultRatesEnv: Readonly<Record<string, string>> = Object.fromEntries(
   Object.keys(noRatesEnv).map((variable) => [variable, ""]),
 );
+
+/** The environment of a `serve` for tests: no limits by rate, and all see each other's presence, unless `env` says so. */
+export function serveEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    NODE_OPTIONS: "",
+    ...noRatesEnv,
+    PARLANCE_PRESENCE_VISIBILITY: "everyone",
+    ...env,
+  };
+}

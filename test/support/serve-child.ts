@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { noRatesEnv } from "./rates.ts";
+import { serveEnv } from "./rates.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -59,13 +59,7 @@ export async function startServe(
     [...rest, "--port", "0", "--http-port", "0", "--data-dir", dataDir, "--log-level", "warn", ...args],
     {
       stdio: ["ignore", "pipe", "pipe"],
-      env: {
-        ...process.env,
-        NODE_OPTIONS: "",
-        ...noRatesEnv,
-        PARLANCE_PRESENCE_VISIBILITY: "everyone",
-        ...env,
-      },
+      env: serveEnv(env),
     },
   );
   let stderr = "";

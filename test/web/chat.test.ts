@@ -1,26 +1,16 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { text } from "../support/server.ts";
-import { describeInBrowser, launchBrowser } from "./browser.ts";
-import { type Site, startSite } from "./site.ts";
+import { describeInBrowser } from "./browser.ts";
+import { sharedSite } from "./shared-site.ts";
 import { type ChatWindow, openTestWindow, type WindowOptions } from "./window.ts";
 
 describeInBrowser("the web page", () => {
-  let browser: Browser;
-  let site: Site;
-
-  beforeAll(async () => {
-    [browser, site] = await Promise.all([launchBrowser(), startSite()]);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  }, 60_000);
+  const shared = sharedSite();
 
   /** Opens a window as a user; it must be without complaints in the end. */
   async function windowOf(name: string, options?: WindowOptions): Promise<ChatWindow> {
-    const window = await openTestWindow(browser, site.httpAddress, options);
+    const window = await openTestWindow(shared.browser, shared.site.httpAddress, options);
     await window.signIn(name);
     return window;
   }
@@ -55,7 +45,7 @@ describeInBrowser("the web page", () => {
   test("typing is told both ways, and forgotten", async () => {
     const carol = await windowOf("carol");
     await carol.startDirect("dan");
-    const dan = await site.login("dan");
+    const dan = await shared.site.login("dan");
     const stream = dan.stream();
     onTestFinished(() => stream.cancel());
     await stream.open();
@@ -113,7 +103,7 @@ describeInBrowser("the web page", () => {
   });
 
   test("an open group is joined by its ID, and a closed one is not, in words", async () => {
-    const owner = await site.login("hugo");
+    const owner = await shared.site.login("hugo");
     await owner.groups.createGroup({ groupId: "open-door", name: "Open door", joinPolicy: 1 });
     await owner.groups.createGroup({ groupId: "shut-door", name: "Shut door", joinPolicy: 4 });
     const ida = await windowOf("ida", { expected: /status of 404/ });
@@ -130,7 +120,7 @@ describeInBrowser("the web page", () => {
 
   test("a reload shows the same conversation, each message once, and goes on", async () => {
     const jan = await windowOf("jan");
-    const kim = await site.login("kim");
+    const kim = await shared.site.login("kim");
     await jan.startDirect("kim");
     for (const body of ["one", "two", "three"]) await jan.say(body);
     await jan.bubble("three").getByText("Sent", { exact: true }).waitFor();
@@ -150,7 +140,7 @@ describeInBrowser("the web page", () => {
   });
 
   test("what came while nobody looked is counted, marked and read", async () => {
-    const lea = await site.login("lea");
+    const lea = await shared.site.login("lea");
     const max = await windowOf("max");
     for (let i = 1; i <= 3; i++)
       await lea.chat.sendDirect({ recipientId: "max", content: text(`news ${i}`) });
@@ -160,14 +150,16 @@ describeInBrowser("the web page", () => {
     await max.open("lea");
     await max.log.getByText("New messages").waitFor();
     await eventually(async () => {
-      const { conversations } = await (await site.login("max", "other")).conversations.listConversations({});
+      const { conversations } = await (
+        await shared.site.login("max", "other")
+      ).conversations.listConversations({});
       return conversations[0]?.unreadCount === 0;
     });
   });
 
   test("a message that is refused says why, and can be deleted or sent again", async () => {
     const ned = await windowOf("ned", { expected: /status of 40\d/ });
-    const owner = await site.login("oli");
+    const owner = await shared.site.login("oli");
     await owner.groups.createGroup({ groupId: "quiet", name: "Quiet", memberIds: ["ned"] });
     await ned.open("Quiet");
     await owner.groups.updateMember({

@@ -1,34 +1,26 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { text } from "../support/server.ts";
-import { describeInBrowser, launchBrowser } from "./browser.ts";
-import { type Site, startSite } from "./site.ts";
+import { describeInBrowser } from "./browser.ts";
+import { sharedSite } from "./shared-site.ts";
 import { type ChatWindow, openTestWindow } from "./window.ts";
 
 /** What a browser logs of itself when it is offline. */
 const lostConnection = /net::ERR_/;
 
 describeInBrowser("a page that loses its connection", () => {
-  let browser: Browser;
-  let site: Site;
-
-  beforeAll(async () => {
-    [browser, site] = await Promise.all([launchBrowser(), startSite()]);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  }, 60_000);
+  const shared = sharedSite();
 
   async function windowOf(name: string): Promise<ChatWindow> {
-    const window = await openTestWindow(browser, site.httpAddress, { expected: lostConnection });
+    const window = await openTestWindow(shared.browser, shared.site.httpAddress, {
+      expected: lostConnection,
+    });
     await window.signIn(name);
     return window;
   }
 
   test("says that it is offline, and catches up when it is not", async () => {
     const alice = await windowOf("alice");
-    const bob = await site.login("bob");
+    const bob = await shared.site.login("bob");
     await alice.startDirect("bob");
     await alice.say("Going into a tunnel");
     await alice.bubble("Going into a tunnel").getByText("Sent", { exact: true }).waitFor();
@@ -46,7 +38,7 @@ describeInBrowser("a page that loses its connection", () => {
 
   test("shows a history without holes when more was missed than is replayed", async () => {
     const carol = await windowOf("carol");
-    const dan = await site.login("dan");
+    const dan = await shared.site.login("dan");
     await carol.startDirect("dan");
     await carol.say("0");
     await carol.bubble("0").getByText("Sent", { exact: true }).waitFor();
@@ -64,7 +56,7 @@ describeInBrowser("a page that loses its connection", () => {
 
   test("gives way to another window of the same session, and takes it back on demand", async () => {
     const erin = await windowOf("erin");
-    const fay = await site.login("fay");
+    const fay = await shared.site.login("fay");
     await erin.startDirect("fay");
     // The window that a page opens begins with a copy of its session.
     const [other] = await Promise.all([

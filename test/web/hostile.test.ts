@@ -1,8 +1,7 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { text } from "../support/server.ts";
-import { describeInBrowser, launchBrowser } from "./browser.ts";
-import { type Site, startSite } from "./site.ts";
+import { describeInBrowser } from "./browser.ts";
+import { sharedSite } from "./shared-site.ts";
 import { type ChatWindow, openTestWindow } from "./window.ts";
 
 const markup = '<script>alert(1)</script><img src=x onerror="alert(2)"><b>bold</b>';
@@ -10,19 +9,10 @@ const escapes = "\u001b[31mred\u001b[0m\u0007";
 const override = "\u202egnp.exe\u2066 \u2069\u2069";
 
 describeInBrowser("what people type is text, and nothing else", () => {
-  let browser: Browser;
-  let site: Site;
-
-  beforeAll(async () => {
-    [browser, site] = await Promise.all([launchBrowser(), startSite()]);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  }, 60_000);
+  const shared = sharedSite();
 
   async function windowOf(name: string): Promise<ChatWindow> {
-    const window = await openTestWindow(browser, site.httpAddress);
+    const window = await openTestWindow(shared.browser, shared.site.httpAddress);
     await window.signIn(name);
     return window;
   }
@@ -32,7 +22,7 @@ describeInBrowser("what people type is text, and nothing else", () => {
     page.evaluate("document.querySelectorAll('#root :is(script, img, b, iframe, style)').length");
 
   test("markup in messages and names is shown as it was typed", async () => {
-    const mallory = await site.login(markup);
+    const mallory = await shared.site.login(markup);
     const alice = await windowOf("alice");
     await mallory.chat.sendDirect({ recipientId: "alice", content: text(markup) });
     await mallory.groups.createGroup({ groupId: "g<i>", name: `Group ${markup}`, memberIds: ["alice"] });
@@ -72,7 +62,7 @@ describeInBrowser("what people type is text, and nothing else", () => {
   });
 
   test("terminal escapes are symbols, and text that runs backwards turns nothing else around", async () => {
-    const dan = await site.login("dan");
+    const dan = await shared.site.login("dan");
     const erin = await windowOf("erin");
     await dan.groups.createGroup({ groupId: "odd", name: `Odd ${override}`, memberIds: ["erin"] });
     await dan.chat.sendGroup({ groupId: "odd", content: text(escapes) });

@@ -1,24 +1,15 @@
-import type { Browser, CDPSession, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { CDPSession, Page } from "playwright-core";
+import { expect, test } from "vitest";
 import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
-import { describeInBrowser, launchBrowser } from "./browser.ts";
-import { type Site, startSite } from "./site.ts";
+import { describeInBrowser } from "./browser.ts";
+import { sharedSite } from "./shared-site.ts";
 import { openTestWindow } from "./window.ts";
 
 describeInBrowser("keys that an input method takes", () => {
-  let browser: Browser;
-  let site: Site;
-
-  beforeAll(async () => {
-    [browser, site] = await Promise.all([launchBrowser(), startSite()]);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  }, 60_000);
+  const shared = sharedSite();
 
   async function windowOf(name: string) {
-    const window = await openTestWindow(browser, site.httpAddress);
+    const window = await openTestWindow(shared.browser, shared.site.httpAddress);
     await window.signIn(name);
     return { ...window, keyboard: await inputMethodOf(window.page) };
   }
@@ -41,7 +32,7 @@ describeInBrowser("keys that an input method takes", () => {
   });
 
   test("Enter that takes a suggestion signs nobody in with half a name", async () => {
-    const { page } = await openTestWindow(browser, site.httpAddress);
+    const { page } = await openTestWindow(shared.browser, shared.site.httpAddress);
     const keyboard = await inputMethodOf(page);
     await page.getByLabel("Your name").focus();
     await keyboard.compose("山");
@@ -53,7 +44,7 @@ describeInBrowser("keys that an input method takes", () => {
 
   test("Enter that takes a suggestion starts, makes and joins nothing half named", async () => {
     const { page, keyboard, item } = await windowOf("carol");
-    const other = await site.login("other");
+    const other = await shared.site.login("other");
     await other.groups.createGroup({ groupId: "公園", name: "公園", joinPolicy: JoinPolicy.OPEN });
 
     async function fill(kind: string, label: string, parts: readonly [string, string]) {

@@ -1,7 +1,6 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { describeInBrowser, launchBrowser } from "./browser.ts";
-import { type Site, startSite } from "./site.ts";
+import { expect, test } from "vitest";
+import { describeInBrowser } from "./browser.ts";
+import { sharedSite } from "./shared-site.ts";
 import { type ChatWindow, openTestWindow } from "./window.ts";
 
 /** As in a browser that was told to let pages keep nothing. */
@@ -14,16 +13,7 @@ const full = `for (const storage of [localStorage, sessionStorage])
     try { for (let n = 0; ; n++) storage.setItem(size + "." + n, "x".repeat(size)); } catch {}`;
 
 describeInBrowser("a browser that keeps nothing for the page", () => {
-  let browser: Browser;
-  let site: Site;
-
-  beforeAll(async () => {
-    [browser, site] = await Promise.all([launchBrowser(), startSite()]);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await site?.close();
-  }, 60_000);
+  const shared = sharedSite();
 
   async function chat({ page, startDirect, say, bubble, open, composer, item }: ChatWindow): Promise<void> {
     await startDirect("bob");
@@ -44,14 +34,14 @@ describeInBrowser("a browser that keeps nothing for the page", () => {
   }
 
   test("because it was told so: all works until the page is left", async () => {
-    const window = await openTestWindow(browser, site.httpAddress, { script: forbidden });
+    const window = await openTestWindow(shared.browser, shared.site.httpAddress, { script: forbidden });
     await window.signIn("alice");
     await chat(window);
     await window.page.getByLabel("Your name").waitFor();
   });
 
   test("because it is full: all works, and a reload brings nothing back that was sent", async () => {
-    const window = await openTestWindow(browser, site.httpAddress);
+    const window = await openTestWindow(shared.browser, shared.site.httpAddress);
     await window.signIn("dan");
     await window.page.evaluate(full);
     await chat(window);
