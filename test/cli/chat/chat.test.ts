@@ -214,8 +214,7 @@ test("the line editor: words, history, several pasted lines, slashes, unknown co
   alice.type(`${keys.up}${keys.left}X${keys.enter}`);
   await alice.until("alice: > hello worlXd");
   alice.type(keys.paste("first line\nsecond /quit\n"));
-  await alice.until(/^> first line$/m);
-  expect(alice.screen.text).toMatch(/^ {2}second \/quit$/m);
+  await alice.until(/^> first line\n {2}second \/quit$/m);
   alice.type(`third${keys.altEnter}fourth${keys.enter}`);
   await alice.until(/alice: first line\n.* second \/quit\n.* third\n.* fourth/);
   alice.type(`//path${keys.enter}`);

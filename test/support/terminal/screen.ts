@@ -32,7 +32,10 @@ export class TerminalScreen {
   cells: Cell[][];
   x = 0;
   y = 0;
-  /** Private modes that are on: 1049 is the alternate screen, 25 the cursor, 2004 bracketed paste, 7 line wrap. */
+  /**
+   * Private modes that are on: 1049 is the alternate screen, 25 the cursor, 2004 bracketed paste, 7 line wrap, 2026 a
+   * picture being drawn.
+   */
   readonly modes = new Set([7, 25]);
   /** Every SGR number that was used for a colour. */
   readonly colours = new Set<number>();
@@ -42,6 +45,8 @@ export class TerminalScreen {
   #saved = { x: 0, y: 0 };
   #pen: Pen = {};
   #rest = "";
+  /** What was on the screen when the program began to draw a picture, until it is drawn. */
+  #lastPicture: string[] | undefined;
 
   constructor(columns: number, rows: number) {
     this.columns = columns;
@@ -92,19 +97,23 @@ export class TerminalScreen {
     this.rows = rows;
   }
 
-  /** The screen's lines, without white space at their ends. */
+  /** The screen's lines, without white space at their ends. While a picture is being drawn, those of the last one. */
   get lines(): string[] {
+    return this.#lastPicture ?? this.#linesNow();
+  }
+
+  /** The screen as one text. */
+  get text(): string {
+    return this.lines.join("\n");
+  }
+
+  #linesNow(): string[] {
     return this.cells.map((row) =>
       row
         .map(({ text }) => text)
         .join("")
         .trimEnd(),
     );
-  }
-
-  /** The screen as one text. */
-  get text(): string {
-    return this.lines.join("\n");
   }
 
   #blank(): Cell[][] {
@@ -214,6 +223,7 @@ export class TerminalScreen {
         ({ cells: this.cells, x: this.x, y: this.y } = this.#main);
       }
     }
+    if (mode === 2026) this.#lastPicture = on ? (this.#lastPicture ?? this.#linesNow()) : undefined;
     if (on) this.modes.add(mode);
     else this.modes.delete(mode);
   }
