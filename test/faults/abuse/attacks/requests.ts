@@ -84,7 +84,7 @@ const unreadAnswers: Attack = {
   name: "unread-answers",
   title: "one user asks for pages over ten connections and reads none",
   // What is being read and encoded comes on top of the 32 MiB that may wait, until it is collected.
-  maxGrowthMb: 256,
+  maxGrowthMb: 192,
   prepare: writeMuch,
   async run(target) {
     const [token = ""] = await logIn(target.address, [attacker]);
