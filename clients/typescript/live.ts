@@ -192,18 +192,15 @@ export class Live {
       return;
     }
     const { log } = this.#options;
+    const place = placeOf(event);
+    if (place !== undefined) {
+      const { conversationId, seq, cursor } = place;
+      const verdict = log.take(conversationId, Number(seq), Number(cursor.position), this.#enters(event));
+      if (verdict === "new") this.#showLogEvent(session, event.event, cursor);
+      else if (verdict === "gap") session.fail(gapError);
+      return;
+    }
     switch (event.event.case) {
-      case "message":
-      case "membershipChanged":
-      case "groupChanged": {
-        const { cursor } = event;
-        const { conversationId, seq } = event.event.value;
-        if (cursor === undefined) return;
-        const verdict = log.take(conversationId, Number(seq), Number(cursor.position), this.#enters(event));
-        if (verdict === "new") this.#show(session, event.event, cursor);
-        else if (verdict === "gap") session.fail(gapError);
-        return;
-      }
       case "caughtUp": {
         const { cursor } = event.event.value;
         if (cursor) log.moveTo(cursor.epoch, Number(cursor.position));
@@ -220,6 +217,16 @@ export class Live {
       case "typing":
       case "presence":
         this.#show(session, event.event, undefined);
+    }
+  }
+
+  /** Shows an event of the log. One of a kind that this client does not know was counted, and that is all. */
+  #showLogEvent(session: EventStream, event: ServerEvent["event"], cursor: Cursor): void {
+    switch (event.case) {
+      case "message":
+      case "membershipChanged":
+      case "groupChanged":
+        this.#show(session, event, cursor);
     }
   }
 
@@ -371,6 +378,21 @@ export class Live {
     const formerEpoch = log.epoch;
     log.reset();
     show({ case: "reset", value: { formerEpoch }, cursor: undefined });
+  }
+}
+
+/** Tells where an event stands in the log; undefined for one that is not in it. */
+function placeOf({ cursor, conversationId, seq, event }: ServerEvent) {
+  if (cursor === undefined) return undefined;
+  if (conversationId !== "") return { cursor, conversationId, seq };
+  // Nodes of before the event told it itself, as of these three kinds.
+  switch (event.case) {
+    case "message":
+    case "membershipChanged":
+    case "groupChanged":
+      return { cursor, conversationId: event.value.conversationId, seq: event.value.seq };
+    default:
+      return undefined;
   }
 }
 

@@ -16,15 +16,14 @@
  * - Ids in subjects may have any characters; the implementation encodes them.
  */
 
-import type { EventKind } from "../store/store.ts";
-
 /** An event of a log, ready to be sent to sessions. */
 export interface LogMessage {
   type: "log";
   conversationId: string;
   seq: number;
   position: number;
-  kind: EventKind;
+  /** The number of its kind in the proto's `EventKind`, by which sessions choose events; also of one unknown here. */
+  kind: number;
   /** An encoded `StreamResponse` with the one event. */
   frame: Uint8Array;
 }

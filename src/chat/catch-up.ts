@@ -1,3 +1,4 @@
+import { eventKindOf } from "../store/event-field.ts";
 import type { Store } from "../store/store.ts";
 import { tellBehind } from "./behind.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
@@ -41,7 +42,8 @@ export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
     }
     session.beginRead();
     const page = await store.readMissed(session.caller.userId, session.through, pageEvents, pageBytes);
-    for (const event of page.events) session.pushRead(event.kind, frame(event), event.position);
+    for (const event of page.events)
+      session.pushRead(eventKindOf(event.kind, event.body), frame(event), event.position);
     if (session.endRead(page.through, page.more)) {
       session.announceCaughtUp(() =>
         encodeEvent({ case: "caughtUp", value: { cursor: cursorAt(store.epoch, session.through) } }),

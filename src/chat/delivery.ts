@@ -40,7 +40,7 @@ export class Delivery {
       return;
     }
     // Who gets an event follows from the events before it, so membership changes here, in their order.
-    const change = message.kind === EventKind.MESSAGE ? undefined : changeOf(message);
+    const change = changingKinds.has(message.kind) ? changeOf(message) : undefined;
     if (change?.joined !== undefined) this.#hub.join(target.groupId, change.joined, message.position);
     // Whom a new group begins with is a member since its first event, which came before anyone here listened.
     for (const userId of change?.joinedBefore ?? [])
@@ -52,6 +52,9 @@ export class Delivery {
     if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
   }
 }
+
+/** The kinds that may change who is in a group. */
+const changingKinds: ReadonlySet<number> = new Set([EventKind.MEMBERSHIP, EventKind.GROUP]);
 
 /** What an event changes of who is in a group. */
 interface Change {

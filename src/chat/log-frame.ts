@@ -1,73 +1,112 @@
 /**
  * Encodes an event of the log as sessions get it: a `StreamResponse` with one
  * `ServerEvent`. This happens once for an event, whatever the number of its
- * recipients, and without decoding what is stored: the body is taken as it is
- * and what only the store knows is written beside it. Protobuf allows fields in
- * any order (https://protobuf.dev/programming-guides/encoding/#order).
+ * recipients, and without decoding what is stored or knowing its kind: where the
+ * event stands is written before its field, and what only the store knows of a
+ * message is written into it. Protobuf allows fields in any order
+ * (https://protobuf.dev/programming-guides/encoding/#order).
  */
 
-import { EventKind, type LogEvent } from "../store/store.ts";
-import { messageIdOf } from "./ids.ts";
-import { varintSize, writeVarint } from "./wire-writer.ts";
+import { fieldOf, messageField } from "../store/event-field.ts";
+import type { LogEvent } from "../store/store.ts";
+import { writeMessageId } from "./ids.ts";
+import { tagOf, varintSize, writeVarint } from "./wire-writer.ts";
 
 /** Makes frames for the events of one store. */
 export type LogFramer = (event: LogEvent) => Uint8Array;
 
-const tag = { field1Bytes: 0x0a, field2Bytes: 0x12, field2Varint: 0x10 };
-/** Tags of `ServerEvent.message`, `.membership_changed` and `.group_changed`. */
-const eventTag: Record<EventKind, number> = {
-  [EventKind.MESSAGE]: 0x4a,
-  [EventKind.MEMBERSHIP]: 0x5a,
-  [EventKind.GROUP]: 0x62,
+/** Tags of `StreamResponse`, `ServerEvent`, `Cursor` and `Timestamp`. */
+const tag = {
+  events: tagOf.bytes(1),
+  cursor: tagOf.bytes(2),
+  conversationId: tagOf.bytes(20),
+  seq: tagOf.varint(21),
+  acceptTime: tagOf.bytes(22),
+  epoch: tagOf.bytes(1),
+  position: tagOf.varint(2),
+  seconds: tagOf.varint(1),
+  nanos: tagOf.varint(2),
 };
-/** Tags of `ChatMessage.message_id`, `.seq` and `.accept_time`. */
-const messageTag = { messageId: 0x0a, seq: 0x18, acceptTime: 0x6a };
+/** Tags of `ChatMessage`. */
+const messageTag = { messageId: tagOf.bytes(1), seq: tagOf.varint(3), acceptTime: tagOf.bytes(13) };
 const messageIdLength = 36;
 
 /** Makes a framer for a store with this epoch and salt. */
 export function createLogFramer(epoch: string, salt: number): LogFramer {
   const epochBytes = Buffer.from(epoch);
   return (event) => {
-    const { body, position, seq } = event;
-    const isMessage = event.kind === EventKind.MESSAGE;
+    const { body, conversationId, position, seq } = event;
+    const field = fieldOf(event.kind, body);
+    const isMessage = field?.number === messageField;
     const seconds = Math.floor(event.acceptTimeMs / 1000);
     const nanos = (event.acceptTimeMs - seconds * 1000) * 1_000_000;
     const timeSize = 1 + varintSize(seconds) + (nanos > 0 ? 1 + varintSize(nanos) : 0);
-    const added = isMessage ? 2 + messageIdLength + 1 + varintSize(seq) + 2 + timeSize : 0;
-    const bodySize = body.length + added;
+    const seqSize = varintSize(seq);
+    const idSize = sizeOf(conversationId);
     const cursorSize = 2 + epochBytes.length + 1 + varintSize(position);
-    const eventSize = 2 + cursorSize + 1 + varintSize(bodySize) + bodySize;
+    const fieldTag = field === undefined ? 0 : tagOf.bytes(field.number);
+    const added = isMessage ? 2 + messageIdLength + 1 + seqSize + 2 + timeSize : 0;
+    const valueSize = field === undefined ? 0 : body.length - field.start + added;
+    const fieldSize = field === undefined ? 0 : varintSize(fieldTag) + varintSize(valueSize) + valueSize;
+    const eventSize =
+      2 + cursorSize + (2 + varintSize(idSize) + idSize) + (2 + seqSize) + (3 + timeSize) + fieldSize;
 
     const frame = Buffer.allocUnsafe(1 + varintSize(eventSize) + eventSize);
     let at = 0;
-    frame[at++] = tag.field1Bytes;
+    frame[at++] = tag.events;
     at = writeVarint(frame, at, eventSize);
-    frame[at++] = tag.field2Bytes;
+    frame[at++] = tag.cursor;
     frame[at++] = cursorSize;
-    frame[at++] = tag.field1Bytes;
+    frame[at++] = tag.epoch;
     frame[at++] = epochBytes.length;
     frame.set(epochBytes, at);
     at += epochBytes.length;
-    frame[at++] = tag.field2Varint;
+    frame[at++] = tag.position;
     at = writeVarint(frame, at, position);
-    frame[at++] = eventTag[event.kind];
-    at = writeVarint(frame, at, bodySize);
+    at = writeVarint(frame, at, tag.conversationId);
+    at = writeVarint(frame, at, idSize);
+    at = writeText(frame, at, conversationId, idSize);
+    at = writeVarint(frame, at, tag.seq);
+    at = writeVarint(frame, at, seq);
+    at = writeVarint(frame, at, tag.acceptTime);
+    at = writeTime(frame, at, timeSize, seconds, nanos);
+    if (field === undefined) return frame;
+    at = writeVarint(frame, at, fieldTag);
+    at = writeVarint(frame, at, valueSize);
     if (isMessage) {
       frame[at++] = messageTag.messageId;
       frame[at++] = messageIdLength;
-      at += frame.write(messageIdOf(event.acceptTimeMs, salt, position), at, "latin1");
+      at = writeMessageId(frame, at, event.acceptTimeMs, salt, position);
       frame[at++] = messageTag.seq;
       at = writeVarint(frame, at, seq);
       frame[at++] = messageTag.acceptTime;
-      frame[at++] = timeSize;
-      frame[at++] = 0x08;
-      at = writeVarint(frame, at, seconds);
-      if (nanos > 0) {
-        frame[at++] = 0x10;
-        at = writeVarint(frame, at, nanos);
-      }
+      at = writeTime(frame, at, timeSize, seconds, nanos);
     }
-    frame.set(body, at);
+    frame.set(field.start === 0 ? body : body.subarray(field.start), at);
     return frame;
   };
+}
+
+function writeTime(frame: Buffer, at: number, size: number, seconds: number, nanos: number): number {
+  frame[at++] = size;
+  frame[at++] = tag.seconds;
+  at = writeVarint(frame, at, seconds);
+  if (nanos > 0) {
+    frame[at++] = tag.nanos;
+    at = writeVarint(frame, at, nanos);
+  }
+  return at;
+}
+
+/** Returns how many bytes a text takes. Most are ASCII; for those a loop is faster than a call out of JavaScript. */
+function sizeOf(text: string): number {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return Buffer.byteLength(text);
+  return text.length;
+}
+
+/** Writes a text of this size and returns where the next byte goes. */
+function writeText(frame: Buffer, at: number, text: string, size: number): number {
+  if (size !== text.length) return at + frame.write(text, at, "utf8");
+  for (let i = 0; i < size; i++) frame[at + i] = text.charCodeAt(i);
+  return at + size;
 }

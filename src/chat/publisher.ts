@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
 import { type Bus, type LogMessage, subjects } from "../bus/bus.ts";
+import { eventKindOf } from "../store/event-field.ts";
 import { EventKind, type LogEvent } from "../store/store.ts";
 import { parseConversationId } from "./ids.ts";
 import type { LogFramer } from "./log-frame.ts";
@@ -46,7 +47,7 @@ export function logMessage(event: LogEvent, frame: LogFramer): LogMessage {
     conversationId: event.conversationId,
     seq: event.seq,
     position: event.position,
-    kind: event.kind,
+    kind: eventKindOf(event.kind, event.body),
     frame: frame(event),
   };
 }

@@ -284,6 +284,6 @@ export class Session {
   }
 
   #wants(kind: number): boolean {
-    return this.#kinds === 0 || (this.#kinds & (1 << kind)) !== 0;
+    return this.#kinds === 0 || (kind < 32 && (this.#kinds & (1 << kind)) !== 0);
   }
 }

@@ -25,7 +25,11 @@
 
 import type { ChatError } from "../errors.ts";
 
-/** The kinds of log events. The numbers are stored; never reuse one. */
+/**
+ * The kinds of log events that this release writes. The numbers are stored;
+ * never reuse one. A log may also hold kinds of later releases, which are passed
+ * on as they are.
+ */
 export const EventKind = {
   /** The body is an encoded `ChatMessage`. */
   MESSAGE: 1,
@@ -50,13 +54,15 @@ export type JoinPolicy = (typeof JoinPolicy)[keyof typeof JoinPolicy];
  * The body of a message is the encoded `ChatMessage` as the sender determined
  * it, without what the store adds: message id, seq and acceptance time.
  * `chat/log-frame.ts` splices them in. So a repeated send has an equal body, and
- * reading the log never decodes. Bodies of other kinds are complete.
+ * reading the log never decodes. Bodies of other kinds are complete; those of
+ * kinds above 3 are a whole field of `ServerEvent` (`event-field.ts`).
  */
 export interface LogEvent {
   position: number;
   conversationId: string;
   seq: number;
-  kind: EventKind;
+  /** One of `EventKind`, or the number of a kind that only later releases know. */
+  kind: number;
   /** Who caused it. */
   senderId: string;
   /** Milliseconds since 1970. Never lower than that of a lower position. */

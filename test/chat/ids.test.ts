@@ -9,6 +9,7 @@ import {
   parseConversationId,
   parseMessageId,
   peerOf,
+  writeMessageId,
 } from "../../src/chat/ids.ts";
 import { seed } from "../support/seed.ts";
 
@@ -108,6 +109,9 @@ test("a message id is a UUIDv7 with the time of acceptance, and leads back to th
   fc.assert(
     fc.property(timeMs, salt, position, (acceptTimeMs, salt, position) => {
       const id = messageIdOf(acceptTimeMs, salt, position);
+      const written = Buffer.alloc(40, "-");
+      expect(writeMessageId(written, 2, acceptTimeMs, salt, position)).toBe(38);
+      expect(written.toString("latin1")).toBe(`--${id}--`);
       expect(validate(id)).toBe(true);
       expect(version(id)).toBe(7);
       expect(Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)).toBe(acceptTimeMs);

@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -14,6 +15,7 @@ import {
 import { createLogFramer } from "../../src/chat/log-frame.ts";
 import { decodeMessage, encodeDraft } from "../../src/chat/messages-codec.ts";
 import { WireWriter } from "../../src/chat/wire-writer.ts";
+import { eventKindOf, fieldOf } from "../../src/store/event-field.ts";
 import { EventKind, type LogEvent } from "../../src/store/store.ts";
 import { seed } from "../support/seed.ts";
 
@@ -75,6 +77,21 @@ const messageEvent: fc.Arbitrary<LogEvent> = fc.record({
   kind: fc.constant(EventKind.MESSAGE),
   body: draftBody,
 });
+/** The bytes of a field's value, its length in front, as a reader keeps what it does not know. */
+const bytesOfValue = (field: Uint8Array) => {
+  const head = new BinaryReader(field);
+  head.tag();
+  return Buffer.from(field.subarray(head.pos));
+};
+const laterEvent: fc.Arbitrary<LogEvent> = fc.record({
+  ...place,
+  conversationId: words,
+  senderId: words,
+  kind: fc.integer({ min: 4, max: 1_000 }),
+  body: fc
+    .tuple(fc.integer({ min: 101, max: 5_000 }), fc.uint8Array({ maxLength: 300 }))
+    .map(([field, value]) => new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(value).finish()),
+});
 const membership = fc
   .record({ groupId: words, userIds: fc.array(words, { maxLength: 4 }), seq: number, timeMs })
   .map(({ groupId, userIds, seq, timeMs }) =>
@@ -97,6 +114,13 @@ const groupSettings = fc
     create(GroupSchema, { ...fields, seq: BigInt(seq), joinPolicy: JoinPolicy.OPEN }),
   );
 
+/** What a frame says of where its event stands. */
+const placeOf = ({ conversationId, seq, acceptTimeMs }: LogEvent) => ({
+  conversationId,
+  seq: BigInt(seq),
+  acceptTime: timestampFromMs(acceptTimeMs),
+});
+
 /** Reads a frame as any client does. */
 const decode = (frame: Uint8Array) => fromBinary(StreamResponseSchema, frame).events;
 
@@ -107,6 +131,7 @@ test("the frame of a message decodes to the message that the history gives", () 
       expect(others).toEqual([]);
       expect(decoded?.cursor).toMatchObject({ epoch, position: BigInt(event.position) });
       expect(decoded?.requestId).toBe("");
+      expect(decoded).toMatchObject(placeOf(event));
       expect(decoded?.event).toEqual({ case: "message", value: decodeMessage(event, salt) });
     }),
     { seed: seed(), numRuns: 1_000 },
@@ -135,6 +160,53 @@ test("the frames of membership and group events decode to what is stored, with t
     }),
     { seed: seed(), numRuns: 300 },
   );
+});
+
+test("a frame passes the field of a kind that nobody knows on as it is, behind the event's place", () => {
+  fc.assert(
+    fc.property(laterEvent, salt, (event, salt) => {
+      const [decoded] = decode(createLogFramer("epoch", salt)(event));
+      expect(decoded).toMatchObject({ ...placeOf(event), event: { case: undefined } });
+      expect(decoded?.$unknown?.map(({ no, data }) => ({ no, data: Buffer.from(data) }))).toEqual([
+        { no: fieldOf(event.kind, event.body)?.number, data: bytesOfValue(event.body) },
+      ]);
+    }),
+    { seed: seed(), numRuns: 500 },
+  );
+});
+
+test("a message of a later kind gets its id, its seq and its time as any other", () => {
+  fc.assert(
+    fc.property(messageEvent, salt, (event, salt) => {
+      const body = new BinaryWriter().tag(9, WireType.LengthDelimited).bytes(event.body).finish();
+      const frame = createLogFramer("epoch", salt);
+      expect(frame({ ...event, kind: 10, body })).toEqual(frame(event));
+      expect(eventKindOf(10, body)).toBe(EventKind.MESSAGE);
+    }),
+    { seed: seed(), numRuns: 300 },
+  );
+});
+
+test("of a body that is not one field a frame says nothing but where the event stands", () => {
+  fc.assert(
+    fc.property(laterEvent, fc.uint8Array({ maxLength: 12 }), salt, (event, garbage, salt) => {
+      fc.pre(fieldOf(99, garbage) === undefined);
+      const [decoded] = decode(createLogFramer("epoch", salt)({ ...event, body: garbage }));
+      expect(decoded).toMatchObject({ ...placeOf(event), event: { case: undefined } });
+      expect(decoded?.$unknown).toBeUndefined();
+    }),
+    { seed: seed(), numRuns: 500 },
+  );
+});
+
+test("by which kind sessions choose an event follows from its field", () => {
+  const chosen = (field: number) =>
+    eventKindOf(99, new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(new Uint8Array()).finish());
+  expect([9, 11, 12, 107, 108, 109, 112, 113, 120, 199].map(chosen)).toEqual([
+    ...[1, 2, 3, 7, 8, 9, 12, 7, 20, 99],
+  ]);
+  expect(eventKindOf(99, new Uint8Array([1, 2, 3]))).toBe(0);
+  expect(chosen(5)).toBe(0);
 });
 
 test("frames put one after another decode as that many events, in order", () => {

@@ -80,6 +80,8 @@ function dumpEvent(event: LogEvent, salt: number): DumpEvent {
         }),
       };
     }
+    default:
+      return { ...place, kind: "other" };
   }
 }
 

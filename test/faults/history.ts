@@ -31,7 +31,8 @@ export interface SeenEvent {
   conversationId: string;
   seq: number;
   position: number;
-  kind: "message" | "membershipChanged" | "groupChanged";
+  /** `other` is one that only later releases know. */
+  kind: "message" | "membershipChanged" | "groupChanged" | "other";
   /** Of a message. */
   messageId?: string;
   senderId?: string;

@@ -9,6 +9,7 @@ import { checkStore } from "../../src/store/sqlite/check.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { settings, toUser } from "../contracts/store-support.ts";
 import { randomFor } from "../support/seed.ts";
+import { unknownBody, unknownKind } from "../support/unknown-events.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "parlance-check-"));
 const sound = join(folder, "sound.db");
@@ -68,6 +69,17 @@ test.each([
   "UPDATE events SET kind = 3 WHERE position = 9",
 ])("check finds what is wrong beside a body: %s", (sql) => {
   expect(problemsAfter((database) => database.exec(sql))).not.toEqual([]);
+});
+
+test("check knows an event of a kind it does not know by its one field, and finds one that is none", () => {
+  const unknown = (body: Uint8Array) =>
+    problemsAfter((database) =>
+      database
+        .prepare("UPDATE events SET kind = ?, body = ?, checksum = NULL WHERE position = 9")
+        .run(unknownKind, body),
+    );
+  expect(unknown(unknownBody("later"))).toEqual([]);
+  expect(unknown(Buffer.from("later"))).toEqual(["position 9: of kind 99, and not one field"]);
 });
 
 test("a file that cannot be read at all breaks a rule, so that a backup is what helps", () => {

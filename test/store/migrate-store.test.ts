@@ -12,6 +12,7 @@ import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { Role, type Store } from "../../src/store/store.ts";
 import { bodyOf, range, settings, toGroup, toUser } from "../contracts/store-support.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { appendUnknown, unknownKind } from "../support/unknown-events.ts";
 
 const users = ["o", "a", "b", "left", "back"];
 const token = new Uint8Array(32).fill(7);
@@ -89,6 +90,22 @@ describeWithPostgres("migrate-store", () => {
     // What was moved from is as it was.
     const sqlite = await openSqlite();
     expect(await view(sqlite)).toEqual(before);
+    await sqlite.close();
+  }, 60_000);
+
+  test("events of kinds that nobody knows are there as they were", async () => {
+    const from = await openSqlite();
+    await from.append(repeated);
+    await from.close();
+    appendUnknown(dataDir, repeated.conversationId, 3);
+    await migrateStore(configFor(url), silent);
+    const sqlite = await openSqlite();
+    const store = await createPostgresStore({ url });
+    const events = await store.readTail(0, 10);
+    expect(events.map(({ kind }) => kind)).toEqual([1, unknownKind, unknownKind, unknownKind]);
+    expect(events).toEqual(await sqlite.readTail(0, 10));
+    expect(await store.append(toUser("a", "b"))).toMatchObject({ seq: 5, position: 5 });
+    await store.close();
     await sqlite.close();
   }, 60_000);
 

@@ -28,8 +28,11 @@ export interface TestServer {
   login: (userId: string, deviceId?: string) => Promise<UserClients>;
   /** Clients that send this metadata and nothing else, to the gRPC port or another address. */
   as: (metadata: Record<string, string>, address?: string) => Clients;
-  /** Closes the server and starts another on the same data and port, with other settings where given. */
-  restart: (overrides?: Partial<Config>) => Promise<void>;
+  /**
+   * Closes the server and starts another on the same data and port, with other settings where given. What is to be
+   * done to the data `meanwhile` is done between the two.
+   */
+  restart: (overrides?: Partial<Config>, meanwhile?: () => void) => Promise<void>;
   close: () => Promise<void>;
 }
 
@@ -78,9 +81,10 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
       });
       return { userId, token: sessionToken, sessionId, ...as({ authorization: `Bearer ${sessionToken}` }) };
     },
-    async restart(changed = {}) {
+    async restart(changed = {}, meanwhile) {
       const { port } = server;
       await server.close();
+      meanwhile?.();
       server = await startServer({ ...config, ...changed, port }, log);
     },
     async close() {

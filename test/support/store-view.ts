@@ -1,4 +1,5 @@
 import {
+  create,
   createRegistry,
   type DescMessage,
   type JsonValue,
@@ -76,7 +77,10 @@ async function devicesOf(server: TestServer, { userId, deviceIds }: UserDevices)
   return devices;
 }
 
-/** Everything in the log that is the user's, from its beginning on. */
+/**
+ * Everything in the log that is the user's, from its beginning on. Without what
+ * an event says of its place: releases of before did not tell it there.
+ */
 async function eventsOf(user: UserClients): Promise<JsonValue> {
   const first = user.stream();
   const epoch = (await first.open()).cursor?.epoch ?? "";
@@ -88,7 +92,11 @@ async function eventsOf(user: UserClients): Promise<JsonValue> {
   stream.cancel();
   return json(
     ServerEventSchema,
-    stream.events.filter(({ event }) => event.case !== "opened"),
+    stream.events
+      .filter(({ event }) => event.case !== "opened")
+      .map(({ requestId, cursor, event }) =>
+        create(ServerEventSchema, { requestId, event, ...(cursor && { cursor }) }),
+      ),
   );
 }
 

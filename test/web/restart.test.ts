@@ -1,5 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { directConversationId } from "../../src/chat/ids.ts";
+import { appendUnknown } from "../support/unknown-events.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type MortalSite, startMortalSite } from "./site.ts";
 import { type ChatWindow, openTestWindow } from "./window.ts";
@@ -72,6 +74,21 @@ describeInBrowser("a server that is killed and comes back", () => {
       .getByText(/^(Sent|Read)$/)
       .waitFor({ timeout: 40_000 });
     for (const window of [carol, dan]) expect(await window.texts()).toEqual(["Here", "Do not lose me"]);
+  }, 120_000);
+
+  test("with events that only later releases know shows nothing of them, and what follows", async () => {
+    const [fred, gina] = await Promise.all([windowOf("fred"), windowOf("gina")]);
+    await fred.startDirect("gina");
+    await fred.say("Before");
+    await gina.open("fred");
+    await gina.bubble("Before").waitFor();
+    await site.kill();
+    appendUnknown(site.dataDir, directConversationId("fred", "gina"), 20);
+    await site.start();
+    await fred.say("After");
+    await gina.bubble("After").waitFor({ timeout: 40_000 });
+    for (const window of [fred, gina]) expect(await window.texts()).toEqual(["Before", "After"]);
+    await banner(gina).waitFor({ state: "detached", timeout: 40_000 });
   }, 120_000);
 
   test("is found at once by who asks to try again", async () => {

@@ -26,6 +26,8 @@ export async function startSite(overrides?: Partial<Config>): Promise<Site> {
 
 /** A server of its own process that can be killed and started again in the same place. */
 export interface MortalSite {
+  /** Where its data is. */
+  dataDir: string;
   httpAddress: string;
   kill(): Promise<void>;
   start(): Promise<void>;
@@ -42,6 +44,7 @@ export async function startMortalSite(): Promise<MortalSite> {
   let child: ServeChild = await start();
   return {
     httpAddress: `127.0.0.1:${httpPort}`,
+    dataDir: data.path,
     kill: () => child.kill(),
     async start() {
       child = await start();

@@ -5,7 +5,6 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Envelope, EnvelopeSchema, NoticeEventSchema } from "../../../gen/parlance/cluster/v1/bus_pb.js";
-import { EventKind } from "../../store/store.ts";
 import { type BusMessage, EphemeralKind } from "../bus.ts";
 import { decodeFrequent, encodeLog, encodeNotice } from "./frequent.ts";
 
@@ -77,17 +76,14 @@ const conversions: { [K in Kind]: Conversion<K> } = {
       kind,
       frame,
     }),
-    fromWire: ({ conversationId, seq, position, kind, frame }) =>
-      isOneOf(EventKind, kind)
-        ? {
-            type: "log",
-            conversationId,
-            seq: Number(seq),
-            position: Number(position),
-            kind,
-            frame: Buffer.from(frame),
-          }
-        : undefined,
+    fromWire: ({ conversationId, seq, position, kind, frame }) => ({
+      type: "log",
+      conversationId,
+      seq: Number(seq),
+      position: Number(position),
+      kind,
+      frame: Buffer.from(frame),
+    }),
   },
   notice: {
     toWire: ({ firstPosition, subjects }) => ({

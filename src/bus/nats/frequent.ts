@@ -5,14 +5,14 @@
  * fields in another order, fields of later releases, broken bytes.
  */
 
-import { EventKind } from "../../store/store.ts";
 import type { LogMessage, NoticeMessage } from "../bus.ts";
 
 /** Tags of `Envelope`. */
 const envelopeTag = { log: 0x0a, notice: 0x12 };
 /** Tags of `Log`. */
 const logTag = { conversationId: 0x0a, seq: 0x10, position: 0x18, kind: 0x20, frame: 0x2a };
-const eventKinds: ReadonlySet<number> = new Set(Object.values(EventKind));
+/** The highest number of an int32. */
+const maxKind = 0x7fffffff;
 /** Tags of `Notice` and `NoticeEvent`. */
 const noticeTag = { firstPosition: 0x08, event: 0x12, subject: 0x0a };
 
@@ -26,7 +26,7 @@ export function encodeLog(
     (idSize > 0 ? 1 + varintSize(idSize) + idSize : 0) +
     (seq > 0 ? 1 + varintSize(seq) : 0) +
     (position > 0 ? 1 + varintSize(position) : 0) +
-    (1 + varintSize(kind)) +
+    (kind > 0 ? 1 + varintSize(kind) : 0) +
     (frame.length > 0 ? 1 + varintSize(frame.length) + frame.length : 0);
   const bytes = Buffer.allocUnsafe(1 + varintSize(size) + size + spareBytes);
   bytes[0] = envelopeTag.log;
@@ -34,7 +34,7 @@ export function encodeLog(
   if (idSize > 0) at = writeText(bytes, at, logTag.conversationId, conversationId, idSize);
   if (seq > 0) at = writeNumber(bytes, at, logTag.seq, seq);
   if (position > 0) at = writeNumber(bytes, at, logTag.position, position);
-  at = writeNumber(bytes, at, logTag.kind, kind);
+  if (kind > 0) at = writeNumber(bytes, at, logTag.kind, kind);
   if (frame.length > 0) bytes.set(frame, writeNumber(bytes, at, logTag.frame, frame.length));
   return bytes;
 }
@@ -81,11 +81,10 @@ function decodeLog(reader: Reader): LogMessage | undefined {
   const conversationId = reader.next(logTag.conversationId) ? reader.text() : "";
   const seq = reader.next(logTag.seq) ? reader.varint() : 0;
   const position = reader.next(logTag.position) ? reader.varint() : 0;
-  if (!reader.next(logTag.kind)) return undefined;
-  const kind = reader.varint();
+  const kind = reader.next(logTag.kind) ? reader.varint() : 0;
   const frame = reader.next(logTag.frame) ? reader.bytesCopied() : Buffer.alloc(0);
-  if (!reader.complete || !eventKinds.has(kind)) return undefined;
-  return { type: "log", conversationId, seq, position, kind: kind as EventKind, frame };
+  if (!reader.complete || kind > maxKind) return undefined;
+  return { type: "log", conversationId, seq, position, kind, frame };
 }
 
 function decodeNotice(reader: Reader): NoticeMessage | undefined {

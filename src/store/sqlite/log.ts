@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { OwnEvent, OwnLog } from "../group-tables.ts";
-import type { EventKind, LogEvent } from "../store.ts";
+import type { LogEvent } from "../store.ts";
 import { checksumOf } from "./checksum.ts";
 
 /** How many conversations are remembered. */
@@ -93,7 +93,7 @@ export class Log implements OwnLog {
   /** Appends an event; undefined, and nothing done, when the sender already used the `clientMessageId`. */
   append(
     key: number,
-    kind: EventKind,
+    kind: number,
     senderId: string,
     clientMessageId: string | null,
     body: Uint8Array,

@@ -17,7 +17,7 @@ const expressions: Record<string, Record<string, string>> = {
   groups: {
     name: "CAST(name AS BLOB) AS name",
     change_seq: `(
-      SELECT seq FROM events e WHERE e.conversation = t.conversation AND kind <> 1 ORDER BY seq DESC LIMIT 1
+      SELECT seq FROM events e WHERE e.conversation = t.conversation AND kind IN (2, 3) ORDER BY seq DESC LIMIT 1
     ) AS change_seq`,
   },
   devices: { name: "CAST(name AS BLOB) AS name" },

@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { directConversationId } from "../../../src/chat/ids.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startTestServer, type TestServer, text } from "../../support/server.ts";
 import type { Terminal } from "../../support/terminal/terminal.ts";
+import { appendUnknown } from "../../support/unknown-events.ts";
 import { type Chats, chatsWith, keys } from "./chats.ts";
 
 let server: TestServer;
@@ -155,6 +157,18 @@ test("a server that restarts is waited for: what was written meanwhile arrives o
     .map((line) => /alice: (\w+)/.exec(line)?.[1]);
   expect(said).toEqual(["before", "one", "two"]);
   await alice.until("bob  online");
+}, 60_000);
+
+test("events of kinds that only later releases know are passed over, and what follows is shown", async () => {
+  const bob = await server.login("bob");
+  await bob.chat.sendDirect({ recipientId: "alice", content: text("before") });
+  const alice = await chats.open("alice");
+  alice.type(`/open bob${keys.enter}`);
+  await alice.until("bob: before");
+  await server.restart({}, () => appendUnknown(server.dataDir, directConversationId("alice", "bob"), 20));
+  await bob.chat.sendDirect({ recipientId: "alice", content: text("after") });
+  await alice.until("bob: after");
+  expect(alice.screen.text).toMatch(/bob: before\n.*bob: after/);
 }, 60_000);
 
 test("a narrow terminal hides the list, and a resized one is drawn anew", async () => {

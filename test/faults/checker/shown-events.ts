@@ -136,8 +136,10 @@ class Application {
   #isMissing(index: number): boolean {
     const event = this.#due[index] as DumpEvent;
     if (this.#settled[index] === 1 || event.position <= (this.#start ?? 0)) return false;
-    // The history has messages alone, and of the groups that the user is in.
+    // What an SDK does not know it counts and shows to nobody.
+    if (event.kind === "other") return false;
     const { sdkBehind, timeline } = this.#rules;
+    // The history has messages alone, and of the groups that the user is in.
     return !sdkBehind || (event.kind === "message" && timeline.isLasting(this.#userId, event));
   }
 }

@@ -9,9 +9,9 @@ import type { ChatMessage, SendResult } from "./message_pb.js";
 import type { Group, MembershipChanged } from "./group_pb.js";
 import type { Conversation, Receipt } from "./conversation_pb.js";
 import type { Presence } from "./presence_pb.js";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Limits } from "./device_pb.js";
 import type { Status } from "../../../google/rpc/status_pb.js";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file parlance/chat/v1/event.proto.
@@ -25,6 +25,10 @@ export declare const file_parlance_chat_v1_event: GenFile;
  * seq, and within one stream never twice. Replies carry the `request_id` of the
  * request they answer. All others are ephemeral: they may be dropped when a
  * reader is slow, and are not repeated after a reconnect.
+ *
+ * `conversation_id`, `seq` and `accept_time` tell of every log event where it
+ * stands. So a client that does not know the kind of an event, as `event` is not
+ * set then, takes note of its seq and its cursor, and goes on.
  *
  * @generated from message parlance.chat.v1.ServerEvent
  */
@@ -179,6 +183,29 @@ export declare type ServerEvent = Message<"parlance.chat.v1.ServerEvent"> & {
     value: Conversation;
     case: "conversation";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * In log events: the conversation. Empty otherwise.
+   *
+   * @generated from field: string conversation_id = 20;
+   */
+  conversationId: string;
+
+  /**
+   * In log events: the number of the event in its conversation, 1, 2, 3, …
+   * without gaps. 0 otherwise.
+   *
+   * @generated from field: int64 seq = 21;
+   */
+  seq: bigint;
+
+  /**
+   * In log events: when the server accepted it. Never earlier than that of a
+   * lower seq.
+   *
+   * @generated from field: optional google.protobuf.Timestamp accept_time = 22;
+   */
+  acceptTime?: Timestamp | undefined;
 };
 
 /**

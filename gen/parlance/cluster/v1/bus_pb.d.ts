@@ -161,7 +161,8 @@ export declare type Log = Message<"parlance.cluster.v1.Log"> & {
   position: bigint;
 
   /**
-   * The number of its kind in the store: 1 message, 2 membership, 3 group.
+   * The number of its kind in `parlance.chat.v1.EventKind`; also of one that the
+   * receiver does not know.
    *
    * @generated from field: int32 kind = 4;
    */

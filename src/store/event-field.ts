@@ -1,0 +1,72 @@
+/**
+ * The field of `ServerEvent` in which an event of the log goes out, as it is stored.
+ *
+ * Kinds 1 to 3 are stored as the value of their field alone. Every later kind is
+ * stored as the whole field, with its tag and length in front, so that a release
+ * that does not know the kind passes it on as it is.
+ */
+
+import { EventKind } from "./store.ts";
+
+/** A field of `ServerEvent`, in the body of an event. */
+export interface EventField {
+  /** Its number. */
+  readonly number: number;
+  /** Where in the body its value begins. It goes on to the body's end. */
+  readonly start: number;
+}
+
+/** The number of `ServerEvent.message`, the field of all kinds of messages. */
+export const messageField = 9;
+
+const valueAlone: readonly (EventField | undefined)[] = [];
+Object.assign(valueAlone, {
+  [EventKind.MESSAGE]: { number: messageField, start: 0 },
+  [EventKind.MEMBERSHIP]: { number: 11, start: 0 },
+  [EventKind.GROUP]: { number: 12, start: 0 },
+});
+const lengthDelimited = 2;
+
+/** Finds the field of an event in its body; undefined when the body of a kind above 3 is not one field. */
+export function fieldOf(kind: number, body: Uint8Array): EventField | undefined {
+  return kind < valueAlone.length ? valueAlone[kind] : storedField(body);
+}
+
+function storedField(body: Uint8Array): EventField | undefined {
+  const tag = readVarint(body, 0);
+  if (tag === undefined || (tag.value & 7) !== lengthDelimited) return undefined;
+  const size = readVarint(body, tag.end);
+  if (size === undefined || size.end + size.value !== body.length) return undefined;
+  return { number: tag.value >>> 3, start: size.end };
+}
+
+/**
+ * Tells by which `EventKind` of the proto sessions choose an event; 0 when by
+ * none. It follows from the field, so nobody has to know the stored kind: of
+ * fields above 100 it is the number less 100.
+ */
+export function eventKindOf(kind: number, body: Uint8Array): number {
+  if (kind < valueAlone.length) return kind;
+  const field = storedField(body)?.number ?? 0;
+  return choiceOf.get(field) ?? Math.max(0, field - 100);
+}
+
+/** Fields that do not have the number of their choice, plus 100. */
+const choiceOf: ReadonlyMap<number, number> = new Map([
+  [messageField, 1],
+  [11, 2],
+  [12, 3],
+  [113, 7],
+]);
+
+/** Reads a number of up to four bytes. */
+function readVarint(bytes: Uint8Array, start: number): { value: number; end: number } | undefined {
+  let value = 0;
+  for (let n = 0; n < 4; n++) {
+    const byte = bytes[start + n];
+    if (byte === undefined) return undefined;
+    value |= (byte & 0x7f) << (7 * n);
+    if (byte < 0x80) return { value, end: start + n + 1 };
+  }
+  return undefined;
+}
