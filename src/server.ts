@@ -22,6 +22,7 @@ import { CallerAddresses } from "./rpc/caller-address.ts";
 import { ConnectionLimit } from "./rpc/connection-limit.ts";
 import { type DeferredServices, deferServices } from "./rpc/deferred-services.ts";
 import { type GrpcServer, startGrpcServer } from "./rpc/grpc-server.ts";
+import type { StoreEnding } from "./store/store.ts";
 import { watchStore } from "./store-watch.ts";
 import { version } from "./version.ts";
 
@@ -113,8 +114,8 @@ export async function startServer(
 
     const store = await openStore(config, log, signal);
     closers.addPart(() => store.close());
-    const stopListening = store.onReplaced(() =>
-      failure.resolve({ message: replacedMessage, exitCode: startAnew }),
+    const stopListening = store.onEnding((ending) =>
+      failure.resolve({ message: endingMessages[ending], exitCode: startAnew }),
     );
     closers.addPart(async () => stopListening());
     const bus = await createBus({ ...config, node }, store, log, signal);
@@ -221,8 +222,11 @@ export async function startServer(
   }
 }
 
-const replacedMessage =
-  "the database was put back to an earlier state, as by a failover that lost commits, so what this node knows of it may be wrong; start it anew";
+const endingMessages: Record<StoreEnding, string> = {
+  replaced:
+    "the database was put back to an earlier state, as by a failover that lost commits, so what this node knows of it may be wrong; start it anew",
+  outdated: "a later release of Parlance writes to the database; start that release here, too",
+};
 
 /** What was built, to be closed in order: the ports first, as their calls need the parts. */
 function createClosers() {

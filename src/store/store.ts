@@ -70,6 +70,18 @@ export interface LogEvent {
   body: Uint8Array;
 }
 
+/**
+ * Why a process cannot go on with a store.
+ *
+ * - `replaced`: the store is another than the one that was opened. Its log was
+ *   put back to an earlier state, as by the failover to a replica that lacked
+ *   the last commits, so whatever the process knows of it may be wrong. It has
+ *   to start anew.
+ * - `outdated`: a later release writes events that this one would show to the
+ *   wrong people.
+ */
+export type StoreEnding = "replaced" | "outdated";
+
 /** A message to append. */
 export interface Draft {
   /** The conversation, made by `chat/ids.ts`. */
@@ -509,14 +521,12 @@ export interface Store {
    */
   onWriteFailed(listener: (error: ChatError) => void): () => void;
   /**
-   * Registers what to call, once, when the store turns out to be another than
-   * the one that was opened: its log was put back to an earlier state, as by the
-   * failover to a replica that lacked the last commits. Whatever this process
-   * knows of the log may be wrong then, and it has to start anew. Must not throw.
+   * Registers what to call, once, when this process cannot go on with the store;
+   * everything asked of it fails then. Must not throw.
    *
    * @returns what ends it
    */
-  onReplaced(listener: () => void): () => void;
+  onEnding(listener: (ending: StoreEnding) => void): () => void;
   /**
    * Tries whether the store can write: puts something of the size of a large
    * message on stable storage and takes it away again.

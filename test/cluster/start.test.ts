@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
+import { directConversationId } from "../../src/chat/ids.ts";
 import { ErrorReason } from "../../src/errors.ts";
 import { createClock, missingClock } from "../faults/disturb/clock.ts";
 import {
@@ -18,6 +19,8 @@ import { connect, logIn } from "../support/connect.ts";
 import { failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { startNatsServer } from "../support/nats.ts";
+import { text } from "../support/server.ts";
+import { appendUnknownTo } from "../support/unknown-events.ts";
 
 let parts: ClusterParts & { close: () => Promise<void> };
 let folder: string;
@@ -169,6 +172,36 @@ describeWithCluster("a node", () => {
     expect(stream.all("drain")).toHaveLength(1);
     expect(saidBy(node)).toEqual([
       expect.stringMatching(/^parlance: the database was put back to an earlier state/),
+    ]);
+  }, 60_000);
+
+  test("to whose database a later release writes drains, ends, and is not to be started there again", async () => {
+    const databaseUrl = await parts.postgres.createDatabase();
+    const node = await prepare("outdated", ["--database-url", databaseUrl, "--nats-url", parts.nats.url]);
+    await node.start();
+    const [aliceToken, bobToken] = await logIn(node.address, ["alice", "bob"]);
+    const alice = connect(node.address, aliceToken);
+    const bob = connect(node.address, bobToken);
+    cleanups.push(alice.close, bob.close);
+    await alice.chat.sendDirect({ recipientId: "bob", content: text("before") });
+    const stream = bob.stream();
+    await stream.open();
+    await stream.next("caughtUp");
+    await parts.postgres.query(databaseUrl, "UPDATE parlance.log_head SET min_release = 1000");
+    await appendUnknownTo(parts.postgres, databaseUrl, directConversationId("alice", "bob"));
+    // The tail finds out by itself, within a second.
+    expect(await node.exited).toBe(75);
+    expect(await stream.ended).toBeUndefined();
+    expect(stream.all("drain")).toHaveLength(1);
+    expect(stream.events.filter(({ cursor, event }) => cursor && event.case === undefined)).toEqual([]);
+    const said = "a later release of Parlance writes to the database; start that release here, too";
+    expect(saidBy(node)).toEqual([`parlance: ${said}`]);
+    node.launch();
+    expect(await node.exited).toBe(1);
+    expect(saidBy(node)).toEqual([
+      expect.stringMatching(
+        /a later release of Parlance writes to the schema "parlance"; start that release$/,
+      ),
     ]);
   }, 60_000);
 

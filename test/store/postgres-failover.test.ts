@@ -33,8 +33,8 @@ describeWithPostgres("failover of PostgreSQL", () => {
   async function open(options: PostgresStoreOptions) {
     const store = await createPostgresStore(options);
     closing.push(() => store.close());
-    const replaced: number[] = [];
-    store.onReplaced(() => replaced.push(1));
+    const replaced: string[] = [];
+    store.onEnding((ending) => replaced.push(ending));
     return { store, replaced };
   }
 
@@ -126,8 +126,8 @@ describeWithPostgres("failover of PostgreSQL", () => {
     await client.connect();
     closing.push(() => client.end());
     const identity = new Identity("new-epoch");
-    const replaced: number[] = [];
-    identity.onReplaced(() => replaced.push(1));
+    const replaced: string[] = [];
+    identity.onEnding((ending) => replaced.push(ending));
     await identity.verify(client);
     let release = () => {};
     const held = new Promise<void>((resolve) => {

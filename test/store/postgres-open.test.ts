@@ -40,6 +40,7 @@ describeWithPostgres("opening PostgreSQL", () => {
       { step: 1 },
       { step: 2 },
       { step: 3 },
+      { step: 4 },
     ]);
   });
 

@@ -1,8 +1,9 @@
 import pg from "pg";
 import type { ChatError } from "../../errors.ts";
 import { parseBigints } from "./binary-arrays.ts";
-import { failureOf, isBroken, isReplaced, nulInId, unavailable } from "./failures.ts";
+import { endingOf, failureOf, isBroken, nulInId, unavailable } from "./failures.ts";
 import type { Identity } from "./identity.ts";
+import { logRelease } from "./release.ts";
 
 /** How long to wait for a connection, also for one of the pool's. */
 const connectTimeoutMs = 5_000;
@@ -89,8 +90,9 @@ export class Connections {
       try {
         return await this.#runOnce<Row>(statement, values);
       } catch (error) {
-        if (isReplaced(error)) {
-          this.#options.identity.replaced();
+        const ending = endingOf(error);
+        if (ending !== undefined) {
+          this.#options.identity.end(ending);
           this.#options.identity.check();
         }
         if (error instanceof pg.DatabaseError && error.code === "22021") throw nulInId(error);
@@ -146,7 +148,8 @@ const settingsSql = `
     set_config('enable_mergejoin', 'off', false),
     set_config('enable_bitmapscan', 'off', false),
     set_config('plan_cache_mode', 'force_generic_plan', false),
-    set_config('jit', 'off', false)
+    set_config('jit', 'off', false),
+    set_config('parlance.release', '${logRelease}', false)
 `;
 
 /** What every connection is made with. */

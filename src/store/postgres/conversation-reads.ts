@@ -1,6 +1,7 @@
 import { type Access, type ConversationRecord, EventKind, type LogEvent } from "../store.ts";
 import { textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
+import { ofThisRelease } from "./release.ts";
 
 /** How far unread messages are counted, and how many events are looked at for that. */
 const maxUnread = 10_000;
@@ -36,7 +37,7 @@ const accessStatement: Statement = {
   text: `
     SELECT c.last_seq AS "lastSeq", m.read_seq AS "readSeq", m.visible_from_seq AS "visibleFromSeq"
     FROM conversations c JOIN members m ON m.user_id = $1 AND m.conversation = c.key
-    WHERE c.conversation_id = $2
+    WHERE c.conversation_id = $2 AND ${ofThisRelease}
   `,
 };
 
@@ -46,7 +47,7 @@ const getStatement: Statement = {
     SELECT ${recordColumns} FROM (
       SELECT c.*, m.read_seq, m.visible_from_seq
       FROM conversations c JOIN members m ON m.user_id = $1 AND m.conversation = c.key
-      WHERE c.conversation_id = $2
+      WHERE c.conversation_id = $2 AND ${ofThisRelease}
     ) r ${recordJoins}
   `,
 };
@@ -61,7 +62,7 @@ const listStatement: Statement = {
         SELECT ${recordColumns} FROM (
           SELECT c.*, m.read_seq, m.visible_from_seq
           FROM members m JOIN conversations c ON c.key = m.conversation
-          WHERE m.user_id = $1 AND c.last_position < $2
+          WHERE m.user_id = $1 AND c.last_position < $2 AND ${ofThisRelease}
           ORDER BY c.last_position DESC
         ) r ${recordJoins}
         WHERE NOT $3 OR u.count > 0
@@ -93,6 +94,7 @@ const firstUnreadStatement: Statement = {
       ORDER BY seq LIMIT 1
     ) f ON true
     LEFT JOIN events s ON f.position IS NULL AND s.conversation = r.key AND s.seq = r.after_seq + ${maxMessageScan + 1}
+    WHERE ${ofThisRelease}
   `,
 };
 

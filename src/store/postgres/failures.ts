@@ -1,10 +1,14 @@
 import { DatabaseError } from "pg";
 import { ChatError, ErrorReason } from "../../errors.ts";
+import type { StoreEnding } from "../store.ts";
 
 const busyRetryMs = 1000;
 
-/** SQLSTATE of {@link isReplaced}; `functions.ts` raises it. */
-const replacedCode = "PL001";
+/** The SQLSTATEs that `functions.ts` raises. */
+const endings: ReadonlyMap<string | undefined, StoreEnding> = new Map([
+  ["PL001", "replaced"],
+  ["PL002", "outdated"],
+]);
 
 /** What a failure of the database means. */
 export interface Failure {
@@ -40,9 +44,9 @@ export function failureOf(error: unknown): Failure | undefined {
 
 const lost = "the store does not answer; try again";
 
-/** Whether the server says that the store is another than the one that was opened. */
-export function isReplaced(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === replacedCode;
+/** Tells whether the server says that this process cannot go on with the store, and why. */
+export function endingOf(error: unknown): StoreEnding | undefined {
+  return error instanceof DatabaseError ? endings.get(error.code) : undefined;
 }
 
 /** Whether the connection is not to be used again: the server did not answer, or said that it ends. */

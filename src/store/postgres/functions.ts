@@ -432,3 +432,37 @@ export const functionsStep2 = `
       WHERE c.conversation_id = of_conversation_id AND m.conversation = c.key AND m.user_id = u.user_id
   $$;
 `;
+
+/** The functions of the fourth step. Those of the first that look at the epoch look at the release, too. */
+export const functionsStep4 = `
+  -- Makes sure that the caller's release knows what is in the log; sees what its statement sees.
+  CREATE FUNCTION release_known_1() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+  BEGIN
+    IF coalesce(nullif(current_setting('parlance.release', true), '')::int, 0) < (SELECT min_release FROM log_head) THEN
+      RAISE EXCEPTION 'a later release writes to the store' USING ERRCODE = 'PL002';
+    END IF;
+    RETURN true;
+  END $$;
+
+  CREATE OR REPLACE FUNCTION check_epoch_1(expected text) RETURNS void LANGUAGE plpgsql AS $$
+  BEGIN
+    IF expected IS DISTINCT FROM (SELECT epoch FROM log_head) THEN
+      RAISE EXCEPTION 'the store was replaced' USING ERRCODE = 'PL001';
+    END IF;
+    PERFORM release_known_1();
+  END $$;
+
+  CREATE OR REPLACE FUNCTION take_positions_1(expected_epoch text, count bigint, OUT base bigint, OUT time_ms bigint)
+  LANGUAGE plpgsql AS $$
+  DECLARE
+    found_epoch text;
+  BEGIN
+    UPDATE log_head SET last_position = last_position + count, last_time_ms = greatest(last_time_ms, now_ms())
+      RETURNING last_position - count, last_time_ms, epoch INTO base, time_ms, found_epoch;
+    IF expected_epoch IS DISTINCT FROM found_epoch THEN
+      RAISE EXCEPTION 'the store was replaced' USING ERRCODE = 'PL001';
+    END IF;
+    -- Nobody raises it any more until the commit.
+    PERFORM release_known_1();
+  END $$;
+`;

@@ -1,10 +1,15 @@
 import type { ClientBase } from "pg";
 import { newEpoch } from "../new-epoch.ts";
-import type { LogEvent } from "../store.ts";
+import type { LogEvent, StoreEnding } from "../store.ts";
 import { unavailable } from "./failures.ts";
 
 /** What to do when the server turns out to be a replica that took over. */
 export type Failover = "new-epoch" | "lossless";
+
+const endingTexts: Record<StoreEnding, string> = {
+  replaced: "the store was replaced by another; the server has to start anew",
+  outdated: "a later release writes to the store; this server ends",
+};
 
 interface Standing {
   standby: boolean;
@@ -25,8 +30,8 @@ export class Identity {
   epoch = "";
   salt = 0;
   readonly #failover: Failover;
-  readonly #listeners = new Set<() => void>();
-  #replaced = false;
+  readonly #listeners = new Set<(ending: StoreEnding) => void>();
+  #ending: StoreEnding | undefined;
   /** The highest position that is known to have been committed. */
   #highestPosition = 0;
 
@@ -34,12 +39,12 @@ export class Identity {
     this.#failover = failover;
   }
 
-  /** Refuses to go on with a store that was replaced. @throws ChatError STORE_UNAVAILABLE */
+  /** Refuses to go on with a store that this process cannot use any more. @throws ChatError STORE_UNAVAILABLE */
   check(): void {
-    if (this.#replaced) throw unavailable("the store was replaced by another; the server has to start anew");
+    if (this.#ending !== undefined) throw unavailable(endingTexts[this.#ending]);
   }
 
-  onReplaced(listener: () => void): () => void {
+  onEnding(listener: (ending: StoreEnding) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
@@ -50,11 +55,11 @@ export class Identity {
     if (last !== undefined) this.#highestPosition = Math.max(this.#highestPosition, last.position);
   }
 
-  /** Notes that the store is another one now. */
-  replaced(): void {
-    if (this.#replaced) return;
-    this.#replaced = true;
-    for (const listener of this.#listeners) listener();
+  /** Notes why this process cannot go on with the store. */
+  end(ending: StoreEnding): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = ending;
+    for (const listener of this.#listeners) listener(ending);
   }
 
   /**
@@ -92,7 +97,7 @@ export class Identity {
       this.epoch = epoch;
       this.salt = found.salt;
     } else if (this.epoch !== epoch) {
-      this.replaced();
+      this.end("replaced");
     }
     this.check();
   }

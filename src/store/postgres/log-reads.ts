@@ -1,11 +1,12 @@
 import { EventKind, type LogEvent, type SeqRange } from "../store.ts";
 import type { Connections, Statement } from "./connections.ts";
+import { ofThisRelease } from "./release.ts";
 
 /** Selects whole events; goes on with conditions on `e` and `c`. */
 export const selectEvents = `
   SELECT e.position, c.conversation_id AS "conversationId", e.seq, e.kind, e.sender_id AS "senderId",
     e.accept_time_ms AS "acceptTimeMs", e.body
-  FROM events e JOIN conversations c ON c.key = e.conversation
+  FROM events e JOIN conversations c ON c.key = e.conversation AND ${ofThisRelease}
 `;
 
 const positionStatement: Statement = { name: "read_position", text: `${selectEvents} WHERE e.position = $1` };

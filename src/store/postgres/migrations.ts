@@ -3,10 +3,11 @@ import pg from "pg";
 import { failPoint } from "../../fail-points.ts";
 import { newEpoch } from "../new-epoch.ts";
 import { clientConfig } from "./connections.ts";
-import { functionsStep1, functionsStep2 } from "./functions.ts";
+import { functionsStep1, functionsStep2, functionsStep4 } from "./functions.ts";
 import { currentTimeline } from "./identity.ts";
 import { StoreOpenError } from "./open-error.ts";
-import { schemaStep1, schemaStep3 } from "./schema.ts";
+import { logRelease } from "./release.ts";
+import { schemaStep1, schemaStep3, schemaStep4 } from "./schema.ts";
 
 /**
  * One step of the schema. Steps are never edited once released, only added, and
@@ -27,6 +28,7 @@ const migrations: readonly Migration[] = [
   { step: 1, lowestStep: 1, release: "0.1.0", sql: schemaStep1 + functionsStep1 },
   { step: 2, lowestStep: 1, release: "0.1.0", sql: functionsStep2 },
   { step: 3, lowestStep: 1, release: "0.1.0", sql: schemaStep3 },
+  { step: 4, lowestStep: 1, release: "0.1.0", sql: schemaStep4 + functionsStep4 },
 ];
 
 /** The last step of the schema that this code knows. */
@@ -64,6 +66,7 @@ export async function migrate(url: string, schema: string, given?: GivenIdentity
     await client.query("SELECT set_config('lock_timeout', $1, false)", [String(migrationTimeoutMs)]);
     await client.query("SELECT pg_advisory_lock(hashtextextended($1, 0))", [`parlance ${schema}`]);
     await applySteps(client, schema, given ?? { epoch: newEpoch(), salt: randomBytes(4).readUInt32LE() });
+    await refuseLaterRelease(client, schema);
     if (given === undefined) await refuseUnfinished(client, schema);
   } catch (error) {
     throw explain(error, client, place);
@@ -137,6 +140,16 @@ async function applySteps(client: pg.Client, schema: string, identity: GivenIden
     await client.query("COMMIT");
     failPoint("migration.after-commit");
   }
+}
+
+/** A store with events that this release does not know what to do with is not opened. */
+async function refuseLaterRelease(client: pg.Client, schema: string): Promise<void> {
+  const { rows } = await client.query('SELECT min_release > $1 AS "isLater" FROM log_head', [logRelease]);
+  if (rows[0]?.isLater === true)
+    throw new StoreOpenError(
+      `a later release of Parlance writes to the schema "${schema}"; start that release`,
+      false,
+    );
 }
 
 /** A store that is being moved here is not opened before everything has arrived. */

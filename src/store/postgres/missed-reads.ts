@@ -3,6 +3,7 @@ import { bigintArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 import { selectEvents } from "./log-reads.ts";
 import { firstPositions, mergePositions, type Stretch } from "./merge.ts";
+import { ofThisRelease } from "./release.ts";
 
 /** What is a user's above a position, and how far that is true: one row for each stay, or one alone. */
 const stretchesStatement: Statement = {
@@ -15,6 +16,7 @@ const stretchesStatement: Statement = {
       ORDER BY e.seq
     ) AS positions
     FROM log_head h LEFT JOIN LATERAL stays_above_1($1, $2) s ON true
+    WHERE ${ofThisRelease}
   `,
 };
 
@@ -47,7 +49,7 @@ const countStatement: Statement = {
   text: `
     SELECT h.last_position AS "lastPosition",
       (SELECT coalesce(sum(s.to_seq - s.from_seq + 1), 0)::bigint FROM stays_above_1($1, $2) s) AS count
-    FROM log_head h
+    FROM log_head h WHERE ${ofThisRelease}
   `,
 };
 
@@ -74,7 +76,7 @@ const missedStatement: Statement = {
       ) stays
       GROUP BY conversation ORDER BY conversation LIMIT $4
     ) r
-    JOIN conversations c ON c.key = r.conversation
+    JOIN conversations c ON c.key = r.conversation AND ${ofThisRelease}
     LEFT JOIN events e ON NOT r.is_member AND e.conversation = r.conversation AND e.seq = r.to_seq
     ORDER BY r.conversation
   `,

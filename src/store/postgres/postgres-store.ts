@@ -136,7 +136,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       failureListeners.add(listener);
       return () => void failureListeners.delete(listener);
     },
-    onReplaced: (listener) => identity.onReplaced(listener),
+    onEnding: (listener) => identity.onEnding(listener),
     async probe() {
       const [{ id }] = (await writes.run<{ id: number }>(probeStatements.put, [])) as [{ id: number }];
       await writes.run(probeStatements.remove, [id]);

@@ -127,6 +127,13 @@ export const schemaStep1 = `
   ALTER TABLE probes ALTER COLUMN body SET STORAGE EXTERNAL;
 `;
 
+/** What the fourth step of the schema adds. */
+export const schemaStep4 = `
+  -- The lowest release that can be trusted with the kinds of events in the log, as \`release.ts\` numbers them. It is
+  -- raised under the lock of this row, so every event of such a kind lies behind it.
+  ALTER TABLE log_head ADD COLUMN min_release int NOT NULL DEFAULT 0;
+`;
+
 /** What the third step of the schema adds. */
 export const schemaStep3 = `
   -- Of the bodies of the user's messages, as far as they were counted.

@@ -129,7 +129,7 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
         return () => void listeners.delete(listener);
       },
       // A restore needs the file for itself, so this process never sees one.
-      onReplaced: () => () => {},
+      onEnding: () => () => {},
       onWriteFailed: (listener) => {
         failureListeners.add(listener);
         return () => void failureListeners.delete(listener);
@@ -144,7 +144,7 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
   }
 }
 
-type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onReplaced" | "onWriteFailed" | "close">;
+type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onEnding" | "onWriteFailed" | "close">;
 
 function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
   return {
