@@ -16,6 +16,8 @@
  * - Ids in subjects may have any characters; the implementation encodes them.
  */
 
+import type { Audience } from "../store/store.ts";
+
 /** An event of a log, ready to be sent to sessions. */
 export interface LogMessage {
   type: "log";
@@ -26,6 +28,15 @@ export interface LogMessage {
   kind: number;
   /** An encoded `StreamResponse` with the one event. */
   frame: Uint8Array;
+  /** Whom it is for, where that is not everybody who gets the conversation. */
+  limited?: LimitedLogMessage;
+}
+
+/** What there is more of an event that is not for everybody. */
+export interface LimitedLogMessage {
+  audience: Audience;
+  /** What all others get instead of the event's frame. */
+  withheldFrame: Uint8Array;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { eventKindOf } from "../store/event-field.ts";
+import { eventKindOf, withheldOf } from "../store/event-field.ts";
 import type { Store } from "../store/store.ts";
 import { tellBehind } from "./behind.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
@@ -42,8 +42,11 @@ export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
     }
     session.beginRead();
     const page = await store.readMissed(session.caller.userId, session.through, pageEvents, pageBytes);
-    for (const event of page.events)
-      session.pushRead(eventKindOf(event.kind, event.body), frame(event), event.position);
+    const withheld = new Set(page.withheld);
+    for (const event of page.events) {
+      const shown = withheld.has(event.position) ? withheldOf(event) : event;
+      session.pushRead(eventKindOf(event.kind, event.body), frame(shown), event.position);
+    }
     if (session.endRead(page.through, page.more)) {
       session.announceCaughtUp(() =>
         encodeEvent({ case: "caughtUp", value: { cursor: cursorAt(store.epoch, session.through) } }),

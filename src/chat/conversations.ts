@@ -89,12 +89,10 @@ export class Conversations {
     const target = parseConversationId(conversationId);
     return create(ConversationSchema, {
       conversationId,
-      ...(target !== undefined && {
-        target:
-          target.kind === "direct"
-            ? { case: "peerUserId", value: peerOf(target, userId) }
-            : { case: "groupId", value: target.groupId },
+      ...(target?.kind === "direct" && {
+        target: { case: "peerUserId", value: peerOf(target, userId) },
       }),
+      ...(target?.kind === "group" && { target: { case: "groupId", value: target.groupId } }),
       lastSeq: BigInt(record.lastSeq),
       readSeq: BigInt(record.readSeq),
       unreadCount: record.unreadCount,

@@ -3,9 +3,10 @@ import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import type { LogMessage } from "../bus/bus.ts";
+import { maySee } from "../store/audience.ts";
 import { EventKind, type LogEvent } from "../store/store.ts";
 import type { Hub } from "./hub.ts";
-import { parseConversationId } from "./ids.ts";
+import { type ConversationTarget, parseConversationId } from "./ids.ts";
 import type { Session } from "./session.ts";
 
 /** Hands events of the log to the sessions on this node that they are for. */
@@ -24,17 +25,17 @@ export class Delivery {
     if (kind === EventKind.MEMBERSHIP) return true;
     const target = parseConversationId(conversationId);
     if (target?.kind === "group") return this.#hub.sessionsOfGroup(target.groupId).size > 0;
-    return target?.userIds.some((userId) => this.#hub.sessionsOfUser(userId).size > 0) ?? false;
+    return usersOf(target).some((userId) => this.#hub.sessionsOfUser(userId).size > 0);
   }
 
   /** Delivers an event. Called in the order of position, with each event once. */
   deliver(message: LogMessage): void {
     const target = parseConversationId(message.conversationId);
     if (target === undefined) return;
-    if (target.kind === "direct") {
-      for (const userId of target.userIds) {
+    if (target.kind !== "group") {
+      for (const userId of usersOf(target)) {
         const sessions = this.#hub.sessionsOfUser(userId);
-        for (const session of sessions) session.deliver(message);
+        handOut(message, sessions, () => 1);
         if (message.seq === 1) this.#onCompanyChanged(sessions);
       }
       return;
@@ -46,10 +47,33 @@ export class Delivery {
     for (const userId of change?.joinedBefore ?? [])
       for (const session of this.#hub.sessionsOfUser(userId)) session.fallBehind();
     const sessions = this.#hub.sessionsOfGroup(target.groupId);
-    for (const session of sessions) session.deliver(message);
+    handOut(message, sessions, (userId) => this.#hub.visibleFrom(target.groupId, userId));
     if (change !== undefined) this.#onCompanyChanged(sessions);
     if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
     if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
+  }
+}
+
+function usersOf(target: ConversationTarget | undefined): readonly string[] {
+  if (target?.kind === "direct") return target.userIds;
+  return target?.kind === "personal" ? [target.userId] : [];
+}
+
+/** Hands an event out to sessions: to those it is not for, no more than that it is there. */
+function handOut(
+  message: LogMessage,
+  sessions: ReadonlySet<Session>,
+  visibleFrom: (userId: string) => number,
+): void {
+  const { limited } = message;
+  if (limited === undefined) {
+    for (const session of sessions) session.deliver(message);
+    return;
+  }
+  const withheld = { ...message, frame: limited.withheldFrame };
+  for (const session of sessions) {
+    const { userId } = session.caller;
+    session.deliver(maySee(limited.audience, userId, visibleFrom(userId)) ? message : withheld);
   }
 }
 
@@ -59,7 +83,7 @@ const changingKinds: ReadonlySet<number> = new Set([EventKind.MEMBERSHIP, EventK
 /** What an event changes of who is in a group. */
 interface Change {
   /** Who is a member now. */
-  joined?: string[];
+  joined?: { userId: string; visibleFromSeq: number }[];
   /** Those of them who may be members since an earlier event. */
   joinedBefore?: string[];
   left?: string[];
@@ -73,12 +97,16 @@ function changeOf(message: LogMessage): Change | undefined {
   if (event?.case !== "membershipChanged") return undefined;
   const { change, members, seq } = event.value;
   const userIds = members.map(({ userId }) => userId);
+  const joined = members.map(({ userId, visibleFromSeq }) => ({
+    userId,
+    visibleFromSeq: Number(visibleFromSeq),
+  }));
   switch (change) {
     case MembershipChange.JOINED:
-      return { joined: userIds };
+      return { joined };
     case MembershipChange.ADDED:
       return {
-        joined: userIds,
+        joined,
         joinedBefore: userIds.filter((_, i) => (members[i]?.visibleFromSeq ?? seq) < seq),
       };
     case MembershipChange.LEFT:

@@ -6,11 +6,12 @@ import type { Session } from "./session.ts";
 interface ConnectedUser {
   readonly userId: string;
   readonly sessions: Set<Session>;
-  readonly groupIds: Set<string>;
-  /** Resolves once `groupIds` is complete. */
+  /** Their groups, each with the first seq that they may read. */
+  readonly stays: Map<string, number>;
+  /** Resolves once `stays` is complete. */
   loaded: Promise<void>;
-  /** While loading: what live events said of the user's groups, in order. */
-  changes: { groupId: string; member: boolean; position: number }[] | undefined;
+  /** While loading: what live events said of the user's groups, in order. With no `visibleFromSeq` they left. */
+  changes: { groupId: string; visibleFromSeq: number | undefined; position: number }[] | undefined;
   readonly unsubscribe: () => void;
 }
 
@@ -87,7 +88,7 @@ export class Hub {
       user = {
         userId,
         sessions: new Set(),
-        groupIds: new Set(),
+        stays: new Map(),
         loaded: Promise.resolve(),
         changes: [],
         unsubscribe: this.#subscribe(subjects.user(userId)),
@@ -97,7 +98,7 @@ export class Hub {
     }
     user.sessions.add(session);
     if (user.sessions.size === 1) this.#events.onUserCame(userId);
-    for (const groupId of user.groupIds) this.#group(groupId).sessions.add(session);
+    for (const groupId of user.stays.keys()) this.#group(groupId).sessions.add(session);
     await user.loaded;
   }
 
@@ -106,7 +107,7 @@ export class Hub {
     if (!this.#sessions.delete(session)) return;
     const user = this.#users.get(session.caller.userId);
     if (user === undefined || !user.sessions.delete(session)) return;
-    for (const groupId of user.groupIds) this.#leaveGroup(groupId, session);
+    for (const groupId of user.stays.keys()) this.#leaveGroup(groupId, session);
     if (user.sessions.size === 0) {
       this.#users.delete(user.userId);
       user.unsubscribe();
@@ -124,13 +125,22 @@ export class Hub {
     return this.#groups.get(groupId)?.sessions ?? none;
   }
 
-  /** Notes that users are members of a group since the event at `position`. */
-  join(groupId: string, userIds: Iterable<string>, position: number): void {
-    for (const userId of userIds) {
+  /** The first seq of a group that a user may read; of groups and users that are not here, none. */
+  visibleFrom(groupId: string, userId: string): number {
+    return this.#users.get(userId)?.stays.get(groupId) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Notes that users are members of a group since the event at `position`, each with the first seq they may read. */
+  join(
+    groupId: string,
+    members: Iterable<{ userId: string; visibleFromSeq: number }>,
+    position: number,
+  ): void {
+    for (const { userId, visibleFromSeq } of members) {
       const user = this.#users.get(userId);
       if (user === undefined) continue;
-      user.changes?.push({ groupId, member: true, position });
-      this.#join(user, groupId);
+      user.changes?.push({ groupId, visibleFromSeq, position });
+      this.#join(user, groupId, visibleFromSeq);
     }
   }
 
@@ -139,7 +149,7 @@ export class Hub {
     for (const userId of userIds) {
       const user = this.#users.get(userId);
       if (user === undefined) continue;
-      user.changes?.push({ groupId, member: false, position });
+      user.changes?.push({ groupId, visibleFromSeq: undefined, position });
       this.#leave(user, groupId);
     }
   }
@@ -153,29 +163,30 @@ export class Hub {
 
   async #load(user: ConnectedUser): Promise<void> {
     this.#loading.add(user);
-    const { groupIds, through } = await this.#store.groupIds(user.userId).finally(() => {
+    const { stays, through } = await this.#store.listStays(user.userId).finally(() => {
       this.#loading.delete(user);
     });
     if (this.#users.get(user.userId) !== user) return;
-    for (const groupId of groupIds) this.#join(user, groupId);
+    for (const { groupId, visibleFromSeq } of stays) this.#join(user, groupId, visibleFromSeq);
     // What happened after the answer was true outweighs it.
-    for (const change of user.changes ?? []) {
-      if (change.position <= through) continue;
-      if (change.member) this.#join(user, change.groupId);
-      else this.#leave(user, change.groupId);
+    for (const { groupId, visibleFromSeq, position } of user.changes ?? []) {
+      if (position <= through) continue;
+      if (visibleFromSeq === undefined) this.#leave(user, groupId);
+      else this.#join(user, groupId, visibleFromSeq);
     }
     user.changes = undefined;
   }
 
-  #join(user: ConnectedUser, groupId: string): void {
-    if (user.groupIds.has(groupId)) return;
-    user.groupIds.add(groupId);
+  #join(user: ConnectedUser, groupId: string, visibleFromSeq: number): void {
+    const isMember = user.stays.has(groupId);
+    user.stays.set(groupId, visibleFromSeq);
+    if (isMember) return;
     const { sessions } = this.#group(groupId);
     for (const session of user.sessions) sessions.add(session);
   }
 
   #leave(user: ConnectedUser, groupId: string): void {
-    if (!user.groupIds.delete(groupId)) return;
+    if (!user.stays.delete(groupId)) return;
     for (const session of user.sessions) this.#leaveGroup(groupId, session);
   }
 

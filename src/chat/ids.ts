@@ -4,6 +4,7 @@ export { groupConversationId } from "../store/group-events.ts";
 
 const directPrefix = "d:";
 const groupPrefix = "g:";
+const personalPrefix = "u:";
 
 /**
  * Returns the id of the conversation of two users, whatever their order:
@@ -16,15 +17,28 @@ export function directConversationId(oneUserId: string, otherUserId: string): st
   return `${directPrefix}${escapeId(first)}:${escapeId(second)}`;
 }
 
+/** Returns the id of the log of what concerns one user alone: `u:alice`, escaped as in direct conversations. */
+export function personalConversationId(userId: string): string {
+  return `${personalPrefix}${escapeId(userId)}`;
+}
+
 /** What a conversation id says. */
 export type ConversationTarget =
   | { kind: "direct"; userIds: readonly [string, string] }
-  | { kind: "group"; groupId: string };
+  | { kind: "group"; groupId: string }
+  /** The log of what concerns one user alone. */
+  | { kind: "personal"; userId: string };
 
 /** Reads a conversation id; undefined when it is none. */
 export function parseConversationId(conversationId: string): ConversationTarget | undefined {
   if (conversationId.startsWith(groupPrefix) && conversationId.length > groupPrefix.length) {
     return { kind: "group", groupId: conversationId.slice(groupPrefix.length) };
+  }
+  if (conversationId.startsWith(personalPrefix)) {
+    const userId = unescapeId(conversationId.slice(personalPrefix.length));
+    return userId !== "" && personalConversationId(userId) === conversationId
+      ? { kind: "personal", userId }
+      : undefined;
   }
   if (!conversationId.startsWith(directPrefix)) return undefined;
   const colon = conversationId.indexOf(":", directPrefix.length);

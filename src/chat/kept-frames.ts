@@ -13,14 +13,17 @@ const maxKeptBytes = 4_096;
  */
 export function keepFrames(encode: LogFramer): LogFramer {
   const positions = new Array<number>(keptFrames).fill(0);
+  /** Of one event there are two frames where it is withheld from some. */
+  const kinds = new Array<number>(keptFrames).fill(0);
   const frames = new Array<Uint8Array | undefined>(keptFrames).fill(undefined);
   return (event) => {
     const slot = event.position % keptFrames;
-    const kept = positions[slot] === event.position ? frames[slot] : undefined;
+    const kept = positions[slot] === event.position && kinds[slot] === event.kind ? frames[slot] : undefined;
     if (kept !== undefined) return kept;
     const frame = encode(event);
     if (frame.length <= maxKeptBytes) {
       positions[slot] = event.position;
+      kinds[slot] = event.kind;
       frames[slot] = frame;
     }
     return frame;

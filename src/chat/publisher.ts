@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
 import { type Bus, type LogMessage, subjects } from "../bus/bus.ts";
-import { eventKindOf } from "../store/event-field.ts";
+import { eventKindOf, withheldOf } from "../store/event-field.ts";
 import { EventKind, type LogEvent } from "../store/store.ts";
 import { parseConversationId } from "./ids.ts";
 import type { LogFramer } from "./log-frame.ts";
@@ -32,6 +32,7 @@ export function createPublisher(bus: Bus, frame: LogFramer): (events: readonly L
 function subjectsOf(event: LogEvent): string[] {
   const target = parseConversationId(event.conversationId);
   if (target?.kind === "direct") return target.userIds.map(subjects.user);
+  if (target?.kind === "personal") return [subjects.user(target.userId)];
   const on = target === undefined ? [] : [subjects.group(target.groupId)];
   if (event.kind === EventKind.MEMBERSHIP) {
     const { members } = fromBinary(MembershipChangedSchema, event.body);
@@ -49,5 +50,8 @@ export function logMessage(event: LogEvent, frame: LogFramer): LogMessage {
     position: event.position,
     kind: eventKindOf(event.kind, event.body),
     frame: frame(event),
+    ...(event.audience !== undefined && {
+      limited: { audience: event.audience, withheldFrame: frame(withheldOf(event)) },
+    }),
   };
 }

@@ -6,7 +6,7 @@
  * that does not know the kind passes it on as it is.
  */
 
-import { EventKind } from "./store.ts";
+import { EventKind, type LogEvent } from "./store.ts";
 
 /** A field of `ServerEvent`, in the body of an event. */
 export interface EventField {
@@ -49,6 +49,14 @@ export function eventKindOf(kind: number, body: Uint8Array): number {
   if (kind < valueAlone.length) return kind;
   const field = storedField(body)?.number ?? 0;
   return choiceOf.get(field) ?? Math.max(0, field - 100);
+}
+
+/** What is stored of a `Withheld`. */
+const withheld = { kind: 0x7fff, body: new Uint8Array([0x82, 0x07, 0x00]) };
+
+/** Returns what stands in the place of an event for those it is not for. They choose it as they choose the event. */
+export function withheldOf(event: LogEvent): LogEvent {
+  return { ...event, ...withheld };
 }
 
 /** Fields that do not have the number of their choice, plus 100. */

@@ -68,6 +68,19 @@ export interface LogEvent {
   /** Milliseconds since 1970. Never lower than that of a lower position. */
   acceptTimeMs: number;
   body: Uint8Array;
+  /** Whom it is for, where that is not everybody who gets the conversation. Only `readTail` tells it. */
+  audience?: Audience;
+}
+
+/**
+ * Whom an event is for, where that is not everybody who gets the events around
+ * it. It stands beside the event, so that nodes need not know what the event is.
+ */
+export interface Audience {
+  /** The seq of the message whose content or counts the event shows: it is for those who may read that. */
+  readonly aboutSeq?: number;
+  /** It is for these alone. */
+  readonly userIds?: readonly string[];
 }
 
 /**
@@ -171,10 +184,20 @@ export interface ConversationRecord {
 export interface CatchUpPage {
   /** Events of the user's conversations, those they were a member of at the event's seq, by position. */
   events: LogEvent[];
+  /** The positions of those of them that are not for the user, who is told no more than that they are there. */
+  withheld: readonly number[];
   /** Everything of the user's up to this position is in this or an earlier page. */
   through: number;
   /** Whether more waits right after `through`. */
   more: boolean;
+}
+
+/** The groups a user is in. */
+export interface StaysPage {
+  /** The groups, each with the first seq that the user may read. */
+  stays: { groupId: string; visibleFromSeq: number }[];
+  /** Up to which position of the log that is true. */
+  through: number;
 }
 
 /** How much a device has missed. */
@@ -452,8 +475,8 @@ export interface Store {
   listGroups(userId: string, afterGroupId: string, limit: number, maxBytes?: number): Promise<GroupRecord[]>;
   /** Counts the groups that users are in and own; those in none are left out. */
   countGroups(userIds: readonly string[]): Promise<Map<string, { joined: number; owned: number }>>;
-  /** Returns the ids of all groups a user is in, and the position up to which that is true. */
-  groupIds(userId: string): Promise<{ groupIds: string[]; through: number }>;
+  /** Lists all groups a user is in, and tells the position up to which that is true. */
+  listStays(userId: string): Promise<StaysPage>;
 
   // Devices, sessions, users
 

@@ -91,6 +91,8 @@ export const transferTables: readonly TransferTable[] = [
       ["sender_id", "text"],
       ["client_message_id", "bytes"],
       ["body", "bytes"],
+      ["about_seq", "number"],
+      ["only_user_ids", "text"],
     ],
     keyLength: 1,
   },

@@ -27,6 +27,19 @@ const log: fc.Arbitrary<LogMessage> = fc.record({
   kind: fc.constantFrom(0, 1, 2, 3, 99, 0x7fffffff),
   frame: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
 });
+const limitedLog: fc.Arbitrary<LogMessage> = fc
+  .record({
+    log,
+    audience: fc.record(
+      { aboutSeq: number, userIds: fc.array(text, { maxLength: 3 }) },
+      { requiredKeys: [] },
+    ),
+    withheld: fc.uint8Array({ maxLength: 30 }),
+  })
+  .map(({ log, audience, withheld }) => ({
+    ...log,
+    limited: { audience, withheldFrame: Buffer.from(withheld) },
+  }));
 const notice: fc.Arbitrary<NoticeMessage> = fc.record({
   type: fc.constant("notice" as const),
   firstPosition: number,
@@ -58,6 +71,15 @@ describe("a message", () => {
         expect(decodeAny(bytes)).toEqual(message);
       }),
       { seed: seed(), numRuns: 500 },
+    );
+  });
+
+  test("tells whom an event is for, and what all others get", () => {
+    fc.assert(
+      fc.property(limitedLog, (message) => {
+        expect(decodeMessage(encodeMessage(message, 5).subarray(0, -5))).toEqual(message);
+      }),
+      { seed: seed(), numRuns: 300 },
     );
   });
 

@@ -9,6 +9,7 @@ import {
   parseConversationId,
   parseMessageId,
   peerOf,
+  personalConversationId,
   writeMessageId,
 } from "../../src/chat/ids.ts";
 import { seed } from "../support/seed.ts";
@@ -103,6 +104,19 @@ test("ids compare as their UTF-8 bytes do", () => {
     }),
     runs(),
   );
+});
+
+test("the id of a personal log leads back to its user, and no other text is one", () => {
+  fc.assert(
+    fc.property(userId, (id) => {
+      fc.pre(id !== "");
+      expect(parseConversationId(personalConversationId(id))).toEqual({ kind: "personal", userId: id });
+    }),
+    runs(),
+  );
+  expect(personalConversationId("a:b%")).toBe("u:a%3Ab%25");
+  for (const id of ["u:", "u:a:b", "u:a%3ab", "u:%", "u:%41"])
+    expect(parseConversationId(id)).toBeUndefined();
 });
 
 test("a message id is a UUIDv7 with the time of acceptance, and leads back to the message", () => {

@@ -223,9 +223,9 @@ test("whatever a bus loses, doubles and turns round, a node hands on what concer
           concerns: ({ conversationId, kind }) => {
             const target = parseConversationId(conversationId);
             if (kind === EventKind.MEMBERSHIP || target === undefined) return true;
-            return target.kind === "group"
-              ? mine.has(subjects.group(target.groupId))
-              : target.userIds.some((userId) => mine.has(subjects.user(userId)));
+            if (target.kind === "group") return mine.has(subjects.group(target.groupId));
+            const userIds = target.kind === "direct" ? target.userIds : [target.userId];
+            return userIds.some((userId) => mine.has(subjects.user(userId)));
           },
           deliver: (message) => void got.push(message),
           onError: (error) => void errors.push(error),

@@ -1,7 +1,9 @@
 /** Events of a kind that only later releases know, appended by a node of one. */
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { directConversationId } from "../../src/chat/ids.ts";
+import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
+import { directConversationId, groupConversationId } from "../../src/chat/ids.ts";
+import type { Audience } from "../../src/store/store.ts";
 import { type Cluster, describeWithCluster, startCluster } from "../support/cluster.ts";
 import { connect, logIn } from "../support/connect.ts";
 import { text } from "../support/server.ts";
@@ -41,6 +43,47 @@ describeWithCluster("events that only later releases know", () => {
     } finally {
       alice.close();
       bob.close();
+    }
+  }, 60_000);
+
+  test("are withheld live from those they are not for, by what each may read since last coming in", async () => {
+    const [first = "", second = ""] = cluster.addresses;
+    const [olgaToken = "", carlToken = ""] = await logIn(first, ["olga", "carl"]);
+    const olga = connect(first, olgaToken);
+    const carl = connect(second, carlToken);
+    const groupId = "live-audience";
+    const append = (audience: Audience) =>
+      appendUnknownTo(cluster.postgres, cluster.databaseUrl, groupConversationId(groupId), audience);
+    try {
+      await olga.groups.createGroup({ groupId, joinPolicy: JoinPolicy.OPEN, memberIds: ["carl"] });
+      const { result } = await olga.chat.sendGroup({ groupId, content: text("1") });
+      const about = { aboutSeq: Number(result?.seq) };
+      const streams = [olga.stream(), carl.stream()] as const;
+      for (const stream of streams) {
+        await stream.open();
+        await stream.next("caughtUp");
+      }
+      await append(about);
+      await append({ userIds: ["olga"] });
+      await append({ userIds: ["olga", "carl"] });
+      await carl.groups.leaveGroup({ groupId });
+      await carl.groups.joinGroup({ groupId });
+      await append(about);
+      await olga.chat.sendGroup({ groupId, content: text("last") });
+      const casesOf = async (stream: (typeof streams)[number]) => {
+        await stream.until(() => stream.texts().includes("last"));
+        return stream.events
+          .filter(({ seq }) => seq > BigInt(about.aboutSeq))
+          .map(({ event }) => event.case ?? "shown");
+      };
+      const changes = ["membershipChanged", "membershipChanged"];
+      expect(await casesOf(streams[0])).toEqual(["shown", "shown", "shown", ...changes, "shown", "message"]);
+      expect(await casesOf(streams[1])).toEqual([
+        ...["shown", "withheld", "shown", ...changes, "withheld", "message"],
+      ]);
+    } finally {
+      olga.close();
+      carl.close();
     }
   }, 60_000);
 });

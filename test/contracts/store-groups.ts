@@ -155,7 +155,7 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect(await store.getGroup(groupId)).toBeUndefined();
     expect(await store.getMember(groupId, m)).toBeUndefined();
     expect(await store.listMembers(groupId, "", 10)).toEqual([]);
-    expect((await store.groupIds(m)).groupIds).toEqual([]);
+    expect((await store.listStays(m)).stays).toEqual([]);
     expect(await store.access(m, conversationId)).toBeUndefined();
     const missed = await store.readMissed(m, (events[0]?.position ?? 0) - 1, 10, 1e6);
     expect(missed.events).toEqual(events);
@@ -208,15 +208,16 @@ export function groupTests(tested: () => StoreUnderTest): void {
     );
     expect(await store.listGroups(u, "", 100, 0)).toHaveLength(1);
     expect(await store.listGroups(u, "", 100, 1_000)).toHaveLength(ids.length);
-    expect(new Set((await store.groupIds(u)).groupIds)).toEqual(new Set(groups));
+    const { stays } = await store.listStays(u);
+    expect(new Set(stays.map(({ groupId }) => groupId))).toEqual(new Set(groups));
   });
 
-  test("the ids of a user's groups come with the position up to which they are true", async () => {
+  test("a user's groups come with what they may read there, and the position up to which that is true", async () => {
     const { store } = tested();
     const { groupId, x } = await createStaffedGroup(store);
     const { events } = await store.joinGroup(groupId, x);
-    const { groupIds, through } = await store.groupIds(x);
-    expect(groupIds).toEqual([groupId]);
+    const { stays, through } = await store.listStays(x);
+    expect(stays).toEqual([{ groupId, visibleFromSeq: (await store.getMember(groupId, x))?.visibleFromSeq }]);
     expect(through).toBeGreaterThanOrEqual(events[0]?.position ?? 0);
     expect(through).toBe(await store.lastPosition());
   });

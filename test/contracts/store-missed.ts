@@ -49,6 +49,7 @@ export function missedTests(tested: () => StoreUnderTest): void {
     });
     expect(await store.readMissed(unique("nobody"), 0, 10, 1e6)).toEqual({
       events: [],
+      withheld: [],
       through: last.through,
       more: false,
     });

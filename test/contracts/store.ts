@@ -1,7 +1,8 @@
 /** What every store promises: run it against each implementation. */
 
 import { afterAll, beforeAll, describe } from "vitest";
-import type { Store } from "../../src/store/store.ts";
+import type { Audience, Store } from "../../src/store/store.ts";
+import { audienceTests } from "./store-audience.ts";
 import { conversationTests } from "./store-conversations.ts";
 import { groupTests } from "./store-groups.ts";
 import { logTests } from "./store-log.ts";
@@ -17,6 +18,8 @@ export interface StoreUnderTest {
   store: Store;
   /** Closes the store and opens it again with what it kept. */
   reopen(): Promise<void>;
+  /** Appends an event to a conversation as a later release does. */
+  appendUnknown(conversationId: string, audience: Audience | undefined): Promise<void>;
   /** Closes the store and removes what it kept. */
   remove(): Promise<void>;
 }
@@ -35,6 +38,7 @@ export function storeContract(name: string, createStore: () => Promise<StoreUnde
     describe("members", () => memberTests(() => tested));
     describe("restraints", () => restraintTests(() => tested));
     describe("catching up", () => missedTests(() => tested));
+    describe("audiences", () => audienceTests(() => tested));
     describe("conversations", () => conversationTests(() => tested));
     describe("devices, sessions, users", () => userTests(() => tested));
     describe("its own state", () => stateTests(() => tested));

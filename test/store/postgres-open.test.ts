@@ -41,6 +41,7 @@ describeWithPostgres("opening PostgreSQL", () => {
       { step: 2 },
       { step: 3 },
       { step: 4 },
+      { step: 5 },
     ]);
   });
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll } from "vitest";
 import { createPostgresStore } from "../../src/store/postgres/postgres-store.ts";
 import { type StoreUnderTest, storeContract } from "../contracts/store.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { appendUnknownTo } from "../support/unknown-events.ts";
 
 describeWithPostgres("PostgreSQL", () => {
   let postgres: TestPostgres;
@@ -18,6 +19,7 @@ describeWithPostgres("PostgreSQL", () => {
         await tested.store.close();
         tested.store = await createPostgresStore({ url });
       },
+      appendUnknown: (conversationId, audience) => appendUnknownTo(postgres, url, conversationId, audience),
       remove: () => tested.store.close(),
     };
     return tested;

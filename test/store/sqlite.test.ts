@@ -13,6 +13,7 @@ import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { type StoreUnderTest, storeContract } from "../contracts/store.ts";
 import { range, refused, toUser } from "../contracts/store-support.ts";
 import { eventually } from "../support/eventually.ts";
+import { appendUnknownToFile } from "../support/unknown-events.ts";
 
 const directories: string[] = [];
 
@@ -32,6 +33,11 @@ storeContract("sqlite store", async () => {
     store: await createSqliteStore({ path }),
     async reopen() {
       await tested.store.close();
+      tested.store = await createSqliteStore({ path });
+    },
+    async appendUnknown(conversationId, audience) {
+      await tested.store.close();
+      appendUnknownToFile(path, conversationId, [audience]);
       tested.store = await createSqliteStore({ path });
     },
     async remove() {

@@ -4,7 +4,14 @@
  */
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Envelope, EnvelopeSchema, NoticeEventSchema } from "../../../gen/parlance/cluster/v1/bus_pb.js";
+import {
+  AudienceSchema,
+  type Envelope,
+  EnvelopeSchema,
+  NoticeEventSchema,
+  type Audience as WireAudience,
+} from "../../../gen/parlance/cluster/v1/bus_pb.js";
+import type { Audience } from "../../store/store.ts";
 import { type BusMessage, EphemeralKind } from "../bus.ts";
 import { decodeFrequent, encodeLog, encodeNotice } from "./frequent.ts";
 
@@ -28,7 +35,7 @@ interface Conversion<K extends Kind> {
  * @throws RangeError for a number that its field cannot hold
  */
 export function encodeMessage(message: BusMessage, spareBytes = 0): Buffer {
-  if (message.type === "log") return encodeLog(message, spareBytes);
+  if (message.type === "log" && message.limited === undefined) return encodeLog(message, spareBytes);
   if (message.type === "notice") return encodeNotice(message, spareBytes);
   const bytes = encodeAny(message);
   const roomy = Buffer.allocUnsafe(bytes.length + spareBytes);
@@ -69,20 +76,25 @@ export function decodeEnvelope(bytes: Uint8Array): { message?: BusMessage; epoch
 
 const conversions: { [K in Kind]: Conversion<K> } = {
   log: {
-    toWire: ({ conversationId, seq, position, kind, frame }) => ({
+    toWire: ({ conversationId, seq, position, kind, frame, limited }) => ({
       conversationId,
       seq: BigInt(seq),
       position: BigInt(position),
       kind,
       frame,
+      ...(limited && { audience: audienceToWire(limited.audience) }),
+      withheldFrame: limited?.withheldFrame ?? new Uint8Array(),
     }),
-    fromWire: ({ conversationId, seq, position, kind, frame }) => ({
+    fromWire: ({ conversationId, seq, position, kind, frame, audience, withheldFrame }) => ({
       type: "log",
       conversationId,
       seq: Number(seq),
       position: Number(position),
       kind,
       frame: Buffer.from(frame),
+      ...(audience && {
+        limited: { audience: audienceFromWire(audience), withheldFrame: Buffer.from(withheldFrame) },
+      }),
     }),
   },
   notice: {
@@ -185,6 +197,20 @@ const conversions: { [K in Kind]: Conversion<K> } = {
     fromWire: ({ name, sessionsPerSecond }) => ({ type: "drainNode", name, sessionsPerSecond }),
   },
 };
+
+function audienceToWire({ aboutSeq, userIds }: Audience): WireAudience {
+  return create(AudienceSchema, {
+    ...(aboutSeq !== undefined && { aboutSeq: BigInt(aboutSeq) }),
+    ...(userIds !== undefined && { only: { userIds: [...userIds] } }),
+  });
+}
+
+function audienceFromWire({ aboutSeq, only }: WireAudience): Audience {
+  return {
+    ...(aboutSeq !== undefined && { aboutSeq: Number(aboutSeq) }),
+    ...(only !== undefined && { userIds: only.userIds }),
+  };
+}
 
 function isOneOf<N extends number>(kinds: Record<string, N>, kind: number): kind is N {
   return Object.values(kinds).includes(kind as N);

@@ -1,4 +1,4 @@
-import type { GroupRecord, MemberRecord } from "../store.ts";
+import type { GroupRecord, MemberRecord, StaysPage } from "../store.ts";
 import { textArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
 import {
@@ -49,10 +49,10 @@ const countsStatement: Statement = {
     FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ANY ($1) GROUP BY m.user_id
   `,
 };
-const groupIdsStatement: Statement = {
-  name: "group_ids",
+const staysStatement: Statement = {
+  name: "list_stays",
   text: `
-    SELECT h.last_position AS "lastPosition", g.group_id AS "groupId"
+    SELECT h.last_position AS "lastPosition", g.group_id AS "groupId", m.visible_from_seq AS "visibleFromSeq"
     FROM log_head h
     LEFT JOIN (members m JOIN groups g ON g.conversation = m.conversation) ON m.user_id = $1
   `,
@@ -92,11 +92,13 @@ export function createGroupReads(reads: Connections) {
       return new Map(rows.map(({ userId, ...counts }) => [userId, counts]));
     },
 
-    async groupIds(userId: string): Promise<{ groupIds: string[]; through: number }> {
-      type Row = { lastPosition: number; groupId: string | null };
-      const rows = await reads.run<Row>(groupIdsStatement, [userId]);
-      const groupIds = rows.flatMap(({ groupId }) => (groupId === null ? [] : [groupId]));
-      return { groupIds, through: rows[0]?.lastPosition ?? 0 };
+    async listStays(userId: string): Promise<StaysPage> {
+      type Row = { lastPosition: number; groupId: string | null; visibleFromSeq: number };
+      const rows = await reads.run<Row>(staysStatement, [userId]);
+      const stays = rows.flatMap(({ groupId, visibleFromSeq }) =>
+        groupId === null ? [] : [{ groupId, visibleFromSeq }],
+      );
+      return { stays, through: rows[0]?.lastPosition ?? 0 };
     },
   };
 }

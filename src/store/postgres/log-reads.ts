@@ -1,13 +1,20 @@
+import { type AudienceColumns, audienceOf } from "../audience.ts";
 import { EventKind, type LogEvent, type SeqRange } from "../store.ts";
 import type { Connections, Statement } from "./connections.ts";
 import { ofThisRelease } from "./release.ts";
 
-/** Selects whole events; goes on with conditions on `e` and `c`. */
-export const selectEvents = `
-  SELECT e.position, c.conversation_id AS "conversationId", e.seq, e.kind, e.sender_id AS "senderId",
-    e.accept_time_ms AS "acceptTimeMs", e.body
-  FROM events e JOIN conversations c ON c.key = e.conversation AND ${ofThisRelease}
+/** The columns of whole events. */
+export const eventColumns = `
+  e.position, c.conversation_id AS "conversationId", e.seq, e.kind, e.sender_id AS "senderId",
+  e.accept_time_ms AS "acceptTimeMs", e.body
 `;
+/** The columns of their audience. */
+export const audienceColumns = 'e.about_seq AS "aboutSeq", e.only_user_ids AS "onlyUserIds"';
+/** Where these are from; goes on with conditions on `e` and `c`. */
+export const eventTables = `FROM events e JOIN conversations c ON c.key = e.conversation AND ${ofThisRelease}`;
+
+/** Selects whole events; goes on with conditions on `e` and `c`. */
+export const selectEvents = `SELECT ${eventColumns} ${eventTables}`;
 
 const positionStatement: Statement = { name: "read_position", text: `${selectEvents} WHERE e.position = $1` };
 const clientIdStatement: Statement = {
@@ -16,7 +23,7 @@ const clientIdStatement: Statement = {
 };
 const tailStatement: Statement = {
   name: "read_tail",
-  text: `${selectEvents} WHERE e.position > $1 ORDER BY e.position LIMIT $2`,
+  text: `SELECT ${eventColumns}, ${audienceColumns} ${eventTables} WHERE e.position > $1 ORDER BY e.position LIMIT $2`,
 };
 const lastStatement: Statement = {
   name: "last_position",
@@ -51,8 +58,13 @@ export function createLogReads(reads: Connections) {
       return row?.seq ?? 1;
     },
 
-    readTail: (afterPosition: number, limit: number): Promise<LogEvent[]> =>
-      reads.run<LogEvent>(tailStatement, [afterPosition, limit]),
+    async readTail(afterPosition: number, limit: number): Promise<LogEvent[]> {
+      const rows = await reads.run<LogEvent & AudienceColumns>(tailStatement, [afterPosition, limit]);
+      return rows.map(({ aboutSeq, onlyUserIds, ...event }) => {
+        const audience = audienceOf({ aboutSeq, onlyUserIds });
+        return audience === undefined ? event : { ...event, audience };
+      });
+    },
 
     async lastPosition(): Promise<number> {
       return (await reads.run<{ position: number }>(lastStatement, []))[0]?.position ?? 0;

@@ -7,7 +7,7 @@ import { functionsStep1, functionsStep2, functionsStep4 } from "./functions.ts";
 import { currentTimeline } from "./identity.ts";
 import { StoreOpenError } from "./open-error.ts";
 import { logRelease } from "./release.ts";
-import { schemaStep1, schemaStep3, schemaStep4 } from "./schema.ts";
+import { schemaStep1, schemaStep3, schemaStep4, schemaStep5 } from "./schema.ts";
 
 /**
  * One step of the schema. Steps are never edited once released, only added, and
@@ -29,6 +29,7 @@ const migrations: readonly Migration[] = [
   { step: 2, lowestStep: 1, release: "0.1.0", sql: functionsStep2 },
   { step: 3, lowestStep: 1, release: "0.1.0", sql: schemaStep3 },
   { step: 4, lowestStep: 1, release: "0.1.0", sql: schemaStep4 + functionsStep4 },
+  { step: 5, lowestStep: 1, release: "0.1.0", sql: schemaStep5 },
 ];
 
 /** The last step of the schema that this code knows. */

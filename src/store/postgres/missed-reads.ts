@@ -1,7 +1,8 @@
+import { type AudienceColumns, audienceOf, maySee } from "../audience.ts";
 import type { CatchUpPage, LogEvent, Missed, MissedPage } from "../store.ts";
 import { bigintArray } from "./binary-arrays.ts";
 import type { Connections, Statement } from "./connections.ts";
-import { selectEvents } from "./log-reads.ts";
+import { audienceColumns, eventColumns, eventTables, selectEvents } from "./log-reads.ts";
 import { firstPositions, mergePositions, type Stretch } from "./merge.ts";
 import { ofThisRelease } from "./release.ts";
 
@@ -37,7 +38,14 @@ const eventsStatement: Statement = {
   name: "read_events",
   text: `
     SELECT q.* FROM (
-      ${selectEvents.replace("SELECT", "SELECT sum(octet_length(e.body)) OVER (ORDER BY e.position) - octet_length(e.body) AS before,")}
+      SELECT ${eventColumns}, ${audienceColumns}, CASE WHEN e.about_seq IS NOT NULL THEN coalesce(
+          (SELECT m.visible_from_seq FROM members m
+            WHERE m.user_id = $3 AND m.conversation = e.conversation AND m.join_seq <= e.seq),
+          (SELECT min(p.from_seq) FROM past_stays p WHERE p.user_id = $3 AND p.to_position >= e.position
+            AND p.conversation = e.conversation AND p.from_seq <= e.seq)
+        ) END AS "visibleFromSeq",
+        sum(octet_length(e.body)) OVER (ORDER BY e.position) - octet_length(e.body) AS before
+      ${eventTables}
       WHERE e.position = ANY ($1::bigint[])
     ) q
     WHERE q.before <= $2 ORDER BY q.position
@@ -90,7 +98,13 @@ const endedStatement: Statement = {
   `,
 };
 
-interface MissedRow {
+interface MissedRow extends LogEvent, AudienceColumns {
+  before: unknown;
+  /** The first seq that the user may read; null where nothing depends on it, or nothing may be read. */
+  visibleFromSeq: number | null;
+}
+
+interface RunRow {
   key: number;
   conversationId: string;
   firstSeq: number;
@@ -143,10 +157,18 @@ export function createMissedReads(reads: Connections) {
       const found =
         wanted.length === 0
           ? []
-          : await reads.run<LogEvent & { before: unknown }>(eventsStatement, [bigintArray(wanted), maxBytes]);
-      const events = found.map(({ before: _, ...event }) => event);
+          : await reads.run<MissedRow>(eventsStatement, [bigintArray(wanted), maxBytes, userId]);
+      const events: LogEvent[] = [];
+      const withheld: number[] = [];
+      for (const { before: _, aboutSeq, onlyUserIds, visibleFromSeq, ...event } of found) {
+        const audience = audienceOf({ aboutSeq, onlyUserIds });
+        if (audience !== undefined && !maySee(audience, userId, visibleFromSeq ?? Number.POSITIVE_INFINITY))
+          withheld.push(event.position);
+        events.push(event);
+      }
       const more = events.length < positions.length;
-      return { events, through: more ? (events.at(-1)?.position ?? afterPosition) : last, more };
+      const through = more ? (events.at(-1)?.position ?? afterPosition) : last;
+      return { events, withheld, through, more };
     },
 
     async countMissed(userId: string, afterPosition: number, limit: number): Promise<Missed> {
@@ -168,8 +190,8 @@ export function createMissedReads(reads: Connections) {
       maxBytes: number,
     ): Promise<MissedPage> {
       // One more tells whether there is more.
-      const rows = await reads.run<MissedRow>(missedStatement, [userId, afterPosition, from, limit + 1]);
-      const page: MissedRow[] = [];
+      const rows = await reads.run<RunRow>(missedStatement, [userId, afterPosition, from, limit + 1]);
+      const page: RunRow[] = [];
       let bytes = 0;
       for (const row of rows) {
         if (page.length === limit || bytes > maxBytes) break;

@@ -127,6 +127,12 @@ export const schemaStep1 = `
   ALTER TABLE probes ALTER COLUMN body SET STORAGE EXTERNAL;
 `;
 
+/** What the fifth step of the schema adds. */
+export const schemaStep5 = `
+  -- Whom an event is for, where that is not everybody; see \`audience.ts\`.
+  ALTER TABLE events ADD COLUMN about_seq bigint, ADD COLUMN only_user_ids text;
+`;
+
 /** What the fourth step of the schema adds. */
 export const schemaStep4 = `
   -- The lowest release that can be trusted with the kinds of events in the log, as \`release.ts\` numbers them. It is

@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fromBinary } from "@bufbuild/protobuf";
 import { GroupSchema, MembershipChangedSchema } from "../../../gen/parlance/chat/v1/group_pb.js";
 import { ChatMessageSchema } from "../../../gen/parlance/chat/v1/message_pb.js";
+import type { AudienceColumns } from "../audience.ts";
 import { fieldOf } from "../event-field.ts";
 import { EventKind, type LogEvent, Role } from "../store.ts";
 import { checksumOf } from "./checksum.ts";
@@ -17,7 +18,7 @@ export interface CheckResult {
 }
 
 /** An event as its row has it. */
-interface Row extends LogEvent {
+interface Row extends Omit<LogEvent, "audience">, Partial<AudienceColumns> {
   conversation: number;
   clientMessageId: string | null;
   /** Of events of earlier releases there is none. */
@@ -142,13 +143,18 @@ function integrityProblems(database: DatabaseSync): string[] {
 
 function bodyProblems(database: DatabaseSync): string[] {
   const problems: string[] = [];
-  const hasChecksums = database
-    .prepare("SELECT 1 FROM pragma_table_info('events') WHERE name = 'checksum'")
-    .get();
+  // Some came with later releases.
+  const columns = new Set(
+    database
+      .prepare("SELECT name FROM pragma_table_info('events')")
+      .all()
+      .map(({ name }) => String(name)),
+  );
   const rows = database.prepare(`
     SELECT e.position, c.conversation_id AS conversationId, e.conversation, e.seq, e.kind, e.sender_id AS senderId,
       e.client_message_id AS clientMessageId, e.accept_time_ms AS acceptTimeMs, e.body,
-      ${hasChecksums ? "e.checksum" : "NULL AS checksum"}
+      ${columns.has("checksum") ? "e.checksum" : "NULL AS checksum"},
+      ${columns.has("about_seq") ? "e.about_seq AS aboutSeq, e.only_user_ids AS onlyUserIds" : "NULL AS aboutSeq"}
     FROM events e JOIN conversations c ON c.key = e.conversation ORDER BY e.position
   `);
   for (const row of rows.iterate()) {

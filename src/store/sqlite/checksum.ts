@@ -9,6 +9,8 @@ export interface Summed {
   kind: number;
   acceptTimeMs: number;
   body: Uint8Array;
+  aboutSeq?: number | null;
+  onlyUserIds?: string | null;
 }
 
 /**
@@ -16,12 +18,15 @@ export interface Summed {
  * CRC-32 of its body, begun with what its row says beside it. SQLite sees where
  * its own pages are wrong, but not a letter that has become another.
  */
-export function checksumOf({ position, conversation, seq, kind, acceptTimeMs, body }: Summed): number {
+export function checksumOf(event: Summed): number {
+  const { position, conversation, seq, kind, acceptTimeMs, body, aboutSeq, onlyUserIds } = event;
   let start = mix(0, position);
   start = mix(start, conversation);
   start = mix(start, seq);
   start = mix(start, kind);
   start = mix(start, acceptTimeMs);
+  if (typeof aboutSeq === "number") start = mix(start, aboutSeq);
+  if (typeof onlyUserIds === "string") start = crc32(onlyUserIds, start >>> 0);
   return crc32(body, start >>> 0);
 }
 

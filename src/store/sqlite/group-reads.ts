@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { GroupRecord, MemberRecord } from "../store.ts";
+import type { GroupRecord, MemberRecord, StaysPage } from "../store.ts";
 import { takeWithin } from "../take-within.ts";
 import { groupColumns, memberColumns, toGroupRecord, toMemberRecord } from "./group-rows.ts";
 
@@ -20,8 +20,9 @@ export function createGroupReads(database: DatabaseSync) {
     SELECT ${groupColumns} FROM members m JOIN groups g ON g.conversation = m.conversation
     WHERE m.user_id = ? AND g.group_id > ? ORDER BY g.group_id LIMIT ?
   `);
-  const selectGroupIds = database.prepare(`
-    SELECT g.group_id AS groupId FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ?
+  const selectStays = database.prepare(`
+    SELECT g.group_id AS groupId, m.visible_from_seq AS visibleFromSeq
+    FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ?
   `);
   const selectCounts = database.prepare(`
     SELECT count(*) AS joined, count(*) FILTER (WHERE g.owner_id = m.user_id) AS owned
@@ -57,9 +58,9 @@ export function createGroupReads(database: DatabaseSync) {
       return new Map(counts.filter(([, { joined }]) => joined > 0));
     },
 
-    groupIds(userId: string): { groupIds: string[]; through: number } {
-      const groupIds = selectGroupIds.all(userId).map((row) => String(row.groupId));
-      return { groupIds, through: Number(selectLast.get()?.position) };
+    listStays(userId: string): StaysPage {
+      const stays = selectStays.all(userId) as unknown as StaysPage["stays"];
+      return { stays, through: Number(selectLast.get()?.position) };
     },
   };
 }

@@ -1,19 +1,26 @@
 import type { DatabaseSync } from "node:sqlite";
+import { type AudienceColumns, audienceOf } from "../audience.ts";
 import { EventKind, type LogEvent, type SeqRange } from "../store.ts";
 import { takeWithin } from "../take-within.ts";
 
+const eventColumns = `
+  e.position, c.conversation_id AS conversationId, e.seq, e.kind, e.sender_id AS senderId,
+  e.accept_time_ms AS acceptTimeMs, e.body
+`;
+const eventTables = "FROM events e JOIN conversations c ON c.key = e.conversation";
+
 /** Selects whole events; goes on with conditions on `e` and `c`. */
-export const selectEvents = `
-  SELECT e.position, c.conversation_id AS conversationId, e.seq, e.kind, e.sender_id AS senderId,
-    e.accept_time_ms AS acceptTimeMs, e.body
-  FROM events e JOIN conversations c ON c.key = e.conversation
+export const selectEvents = `SELECT ${eventColumns} ${eventTables}`;
+/** Selects the same with the columns of their audience. */
+export const selectWithAudience = `
+  SELECT ${eventColumns}, e.about_seq AS aboutSeq, e.only_user_ids AS onlyUserIds ${eventTables}
 `;
 
 /** Makes the reads of logs, whoever may read them. */
 export function createLogReads(database: DatabaseSync) {
   const byPosition = database.prepare(`${selectEvents} WHERE e.position = ?`);
   const byClientId = database.prepare(`${selectEvents} WHERE e.client_message_id = ? AND e.sender_id = ?`);
-  const tail = database.prepare(`${selectEvents} WHERE e.position > ? ORDER BY e.position LIMIT ?`);
+  const tail = database.prepare(`${selectWithAudience} WHERE e.position > ? ORDER BY e.position LIMIT ?`);
   const last = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
   const selectKey = database.prepare("SELECT key FROM conversations WHERE conversation_id = ?");
   const selectHead = database.prepare("SELECT ifnull(max(seq), 0) AS seq FROM events WHERE conversation = ?");
@@ -70,7 +77,12 @@ export function createLogReads(database: DatabaseSync) {
     },
 
     readTail(afterPosition: number, limit: number): LogEvent[] {
-      return tail.all(afterPosition, limit) as unknown as LogEvent[];
+      const rows = tail.all(afterPosition, limit) as unknown as (LogEvent & AudienceColumns)[];
+      for (const row of rows) {
+        const audience = audienceOf(row);
+        if (audience !== undefined) row.audience = audience;
+      }
+      return rows;
     },
 
     lastPosition(): number {

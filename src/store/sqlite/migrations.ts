@@ -137,6 +137,14 @@ const migrations: readonly Migration[] = [
       ALTER TABLE users ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
     `,
   },
+  {
+    version: 5,
+    sql: `
+      -- Whom an event is for, where that is not everybody; see \`audience.ts\`.
+      ALTER TABLE events ADD COLUMN about_seq INTEGER;
+      ALTER TABLE events ADD COLUMN only_user_ids TEXT;
+    `,
+  },
 ];
 
 /** The version of the schema that this code writes. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
+import { type AudienceColumns, audienceOf, maySee } from "../audience.ts";
 import type { CatchUpPage, LogEvent, Missed, MissedConversation, MissedPage } from "../store.ts";
-import { selectEvents } from "./log-reads.ts";
+import { selectEvents, selectWithAudience } from "./log-reads.ts";
 import { Merge } from "./merge.ts";
 import { Stays } from "./stays.ts";
 
@@ -8,22 +9,39 @@ import { Stays } from "./stays.ts";
 export function createMissedReads(database: DatabaseSync) {
   const stays = new Stays(database);
   const selectPositions = Merge.prepare(database);
-  const selectEvent = database.prepare(`${selectEvents} WHERE e.position = ?`);
+  const selectEvent = database.prepare(`${selectWithAudience} WHERE e.position = ?`);
+  const selectVisibleFrom = database.prepare(`
+    SELECT visible_from_seq AS seq FROM members
+    WHERE user_id = :userId AND conversation = :conversation AND join_seq <= :seq
+    UNION ALL
+    SELECT from_seq FROM past_stays
+    WHERE user_id = :userId AND conversation = :conversation AND from_seq <= :seq AND to_seq >= :seq
+    LIMIT 1
+  `);
   const selectAt = database.prepare(`${selectEvents} WHERE e.conversation = ? AND e.seq = ?`);
   const selectLast = database.prepare("SELECT ifnull(max(position), 0) AS position FROM events");
   const selectConversationId = database.prepare(
     "SELECT conversation_id AS id FROM conversations WHERE key = ?",
   );
+  const selectKey = database.prepare("SELECT key FROM conversations WHERE conversation_id = ?");
+  const visibleFrom = (userId: string, { conversationId, seq }: LogEvent) => {
+    const conversation = Number(selectKey.get(conversationId)?.key);
+    return Number(selectVisibleFrom.get({ userId, conversation, seq })?.seq);
+  };
   const lastOr = (afterPosition: number) => Math.max(afterPosition, Number(selectLast.get()?.position));
 
   return {
     readMissed(userId: string, afterPosition: number, limit: number, maxBytes: number): CatchUpPage {
       const merge = new Merge(selectPositions, stays.above(userId, afterPosition));
       const events: LogEvent[] = [];
+      const withheld: number[] = [];
       let bytes = 0;
       let position = merge.peek();
       while (position !== undefined && events.length < limit && bytes <= maxBytes) {
-        const event = selectEvent.get(position) as unknown as LogEvent;
+        const event = selectEvent.get(position) as unknown as LogEvent & AudienceColumns;
+        const audience = audienceOf(event);
+        if (audience !== undefined && !maySee(audience, userId, visibleFrom(userId, event)))
+          withheld.push(position);
         events.push(event);
         bytes += event.body.length;
         merge.take();
@@ -32,6 +50,7 @@ export function createMissedReads(database: DatabaseSync) {
       const more = position !== undefined;
       return {
         events,
+        withheld,
         through: more ? (events.at(-1)?.position ?? afterPosition) : lastOr(afterPosition),
         more,
       };

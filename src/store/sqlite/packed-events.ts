@@ -1,4 +1,4 @@
-import type { EventKind, LogEvent } from "../store.ts";
+import type { Audience, LogEvent } from "../store.ts";
 import { joinBodies } from "./bodies.ts";
 
 /** Log events on their way from the reader, as flat arrays. */
@@ -9,21 +9,25 @@ export interface PackedEvents {
   numbers: Float64Array<ArrayBuffer>;
   /** All bodies, one after another. */
   bodies: Uint8Array<ArrayBuffer>;
+  /** The audiences of the few that have one, by their number among the events. */
+  audiences: [number, Audience][];
 }
 
 /** Packs events. */
 export function packEvents(events: readonly LogEvent[]): PackedEvents {
   const strings: string[] = [];
   const numbers = new Float64Array(events.length * 5);
+  const audiences: [number, Audience][] = [];
   for (const [n, event] of events.entries()) {
     strings.push(event.conversationId, event.senderId);
     numbers.set([event.position, event.seq, event.kind, event.acceptTimeMs, event.body.length], n * 5);
+    if (event.audience !== undefined) audiences.push([n, event.audience]);
   }
-  return { strings, numbers, bodies: joinBodies(events) };
+  return { strings, numbers, bodies: joinBodies(events), audiences };
 }
 
 /** Unpacks events; their bodies share one buffer. */
-export function unpackEvents({ strings, numbers, bodies }: PackedEvents): LogEvent[] {
+export function unpackEvents({ strings, numbers, bodies, audiences }: PackedEvents): LogEvent[] {
   const events: LogEvent[] = [];
   let offset = 0;
   for (let n = 0, s = 0; n < numbers.length; n += 5, s += 2) {
@@ -32,12 +36,13 @@ export function unpackEvents({ strings, numbers, bodies }: PackedEvents): LogEve
       position: numbers[n] as number,
       conversationId: strings[s] as string,
       seq: numbers[n + 1] as number,
-      kind: numbers[n + 2] as EventKind,
+      kind: numbers[n + 2] as number,
       senderId: strings[s + 1] as string,
       acceptTimeMs: numbers[n + 3] as number,
       body: bodies.subarray(offset, end),
     });
     offset = end;
   }
+  for (const [n, audience] of audiences) (events[n] as LogEvent).audience = audience;
   return events;
 }

@@ -178,7 +178,7 @@ function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
     listMembers: (...args) => reader.call("listMembers", args),
     listGroups: (...args) => reader.call("listGroups", args),
     countGroups: (...args) => reader.call("countGroups", args),
-    groupIds: (...args) => reader.call("groupIds", args),
+    listStays: (...args) => reader.call("listStays", args),
     openDevice: (...args) => writer.call("openDevice", args),
     saveCursors: (...args) => writer.call("saveCursors", args),
     createSession: (...args) => writer.call("createSession", args),

@@ -182,6 +182,14 @@ export declare type ServerEvent = Message<"parlance.chat.v1.ServerEvent"> & {
      */
     value: Conversation;
     case: "conversation";
+  } | {
+    /**
+     * Log event: one that is not for this user stands here.
+     *
+     * @generated from field: parlance.chat.v1.Withheld withheld = 112;
+     */
+    value: Withheld;
+    case: "withheld";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -213,6 +221,21 @@ export declare type ServerEvent = Message<"parlance.chat.v1.ServerEvent"> & {
  * Use `create(ServerEventSchema)` to create a new message.
  */
 export declare const ServerEventSchema: GenMessage<ServerEvent>;
+
+/**
+ * Stands in the place of a log event that is not for this user, so that there is
+ * no gap. There is nothing to show.
+ *
+ * @generated from message parlance.chat.v1.Withheld
+ */
+export declare type Withheld = Message<"parlance.chat.v1.Withheld"> & {
+};
+
+/**
+ * Describes the message parlance.chat.v1.Withheld.
+ * Use `create(WithheldSchema)` to create a new message.
+ */
+export declare const WithheldSchema: GenMessage<Withheld>;
 
 /**
  * How to open a session. Every field may be left out.

@@ -174,6 +174,20 @@ export declare type Log = Message<"parlance.cluster.v1.Log"> & {
    * @generated from field: bytes frame = 5;
    */
   frame: Uint8Array;
+
+  /**
+   * Whom it is for, where that is not everybody who gets the conversation.
+   *
+   * @generated from field: optional parlance.cluster.v1.Audience audience = 6;
+   */
+  audience?: Audience | undefined;
+
+  /**
+   * What all others get instead of `frame`. Set when `audience` is.
+   *
+   * @generated from field: bytes withheld_frame = 7;
+   */
+  withheldFrame: Uint8Array;
 };
 
 /**
@@ -181,6 +195,53 @@ export declare type Log = Message<"parlance.cluster.v1.Log"> & {
  * Use `create(LogSchema)` to create a new message.
  */
 export declare const LogSchema: GenMessage<Log>;
+
+/**
+ * Whom an event is for. Of two conditions both have to be true.
+ *
+ * @generated from message parlance.cluster.v1.Audience
+ */
+export declare type Audience = Message<"parlance.cluster.v1.Audience"> & {
+  /**
+   * Those who may read the message with this seq.
+   *
+   * @generated from field: optional int64 about_seq = 1;
+   */
+  aboutSeq?: bigint | undefined;
+
+  /**
+   * These users alone.
+   *
+   * @generated from field: optional parlance.cluster.v1.UserIds only = 2;
+   */
+  only?: UserIds | undefined;
+};
+
+/**
+ * Describes the message parlance.cluster.v1.Audience.
+ * Use `create(AudienceSchema)` to create a new message.
+ */
+export declare const AudienceSchema: GenMessage<Audience>;
+
+/**
+ * Some users.
+ *
+ * @generated from message parlance.cluster.v1.UserIds
+ */
+export declare type UserIds = Message<"parlance.cluster.v1.UserIds"> & {
+  /**
+   * Their ids.
+   *
+   * @generated from field: repeated string user_ids = 1;
+   */
+  userIds: string[];
+};
+
+/**
+ * Describes the message parlance.cluster.v1.UserIds.
+ * Use `create(UserIdsSchema)` to create a new message.
+ */
+export declare const UserIdsSchema: GenMessage<UserIds>;
 
 /**
  * The events that a commit added. Their positions follow without gaps.

@@ -8,7 +8,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file parlance/cluster/v1/bus.proto.
  */
 export const file_parlance_cluster_v1_bus = /*@__PURE__*/
-  fileDesc("Ch1wYXJsYW5jZS9jbHVzdGVyL3YxL2J1cy5wcm90bxITcGFybGFuY2UuY2x1c3Rlci52MSK4BAoIRW52ZWxvcGUSJwoDbG9nGAEgASgLMhgucGFybGFuY2UuY2x1c3Rlci52MS5Mb2dIABItCgZub3RpY2UYAiABKAsyGy5wYXJsYW5jZS5jbHVzdGVyLnYxLk5vdGljZUgAEjMKCWVwaGVtZXJhbBgDIAEoCzIeLnBhcmxhbmNlLmNsdXN0ZXIudjEuRXBoZW1lcmFsSAASMQoIcHJlc2VuY2UYBCABKAsyHS5wYXJsYW5jZS5jbHVzdGVyLnYxLlByZXNlbmNlSAASPAoOcHJlc2VuY2VfcXVlcnkYBSABKAsyIi5wYXJsYW5jZS5jbHVzdGVyLnYxLlByZXNlbmNlUXVlcnlIABItCgZsb2dvdXQYBiABKAsyGy5wYXJsYW5jZS5jbHVzdGVyLnYxLkxvZ291dEgAEi0KBm9wZW5lZBgHIAEoCzIbLnBhcmxhbmNlLmNsdXN0ZXIudjEuT3BlbmVkSAASKQoEbm9kZRgIIAEoCzIZLnBhcmxhbmNlLmNsdXN0ZXIudjEuTm9kZUgAEjQKCm5vZGVfcXVlcnkYCSABKAsyHi5wYXJsYW5jZS5jbHVzdGVyLnYxLk5vZGVRdWVyeUgAEjQKCmRyYWluX25vZGUYCiABKAsyHi5wYXJsYW5jZS5jbHVzdGVyLnYxLkRyYWluTm9kZUgAEhIKBWVwb2NoGAsgASgJSAGIAQESEAoIY2hlY2tzdW0YDCABKAdCCQoHbWVzc2FnZUIICgZfZXBvY2giWgoDTG9nEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRILCgNzZXEYAiABKAMSEAoIcG9zaXRpb24YAyABKAMSDAoEa2luZBgEIAEoBRINCgVmcmFtZRgFIAEoDCJSCgZOb3RpY2USFgoOZmlyc3RfcG9zaXRpb24YASABKAMSMAoGZXZlbnRzGAIgAygLMiAucGFybGFuY2UuY2x1c3Rlci52MS5Ob3RpY2VFdmVudCIfCgtOb3RpY2VFdmVudBIQCghzdWJqZWN0cxgBIAMoCSKJAQoJRXBoZW1lcmFsEgwKBGtpbmQYASABKAUSEQoHdXNlcl9pZBgCIAEoCUgAEhIKCGdyb3VwX2lkGAMgASgJSAASGwoOZXhjZXB0X3VzZXJfaWQYBCABKAlIAYgBARINCgVmcmFtZRgFIAEoDEIICgZ0YXJnZXRCEQoPX2V4Y2VwdF91c2VyX2lkIlsKCFByZXNlbmNlEg8KB3VzZXJfaWQYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEQoJcGxhdGZvcm1zGAMgAygFEhYKDmxhc3RfYWN0aXZlX21zGAQgASgDIiEKDVByZXNlbmNlUXVlcnkSEAoIdXNlcl9pZHMYASADKAkiSwoGTG9nb3V0EgoKAmlkGAEgASgDEg8KB3VzZXJfaWQYAiABKAkSFgoJZGV2aWNlX2lkGAMgASgJSACIAQFCDAoKX2RldmljZV9pZCI7CgZPcGVuZWQSDwoHdXNlcl9pZBgBIAEoCRIRCglkZXZpY2VfaWQYAiABKAkSDQoFb3BlbnMYAyABKAMipgEKBE5vZGUSDAoEbmFtZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEg8KB3ZlcnNpb24YBCABKAkSFQoNc3RhcnRfdGltZV9tcxgFIAEoAxIPCgd0aW1lX21zGAYgASgDEhAKCHNlc3Npb25zGAcgASgFEg0KBXVzZXJzGAggASgFEhAKCGRyYWluaW5nGAkgASgIIicKCU5vZGVRdWVyeRIRCgRuYW1lGAEgASgJSACIAQFCBwoFX25hbWUiNgoJRHJhaW5Ob2RlEgwKBG5hbWUYASABKAkSGwoTc2Vzc2lvbnNfcGVyX3NlY29uZBgCIAEoAWIGcHJvdG8z");
+  fileDesc("Ch1wYXJsYW5jZS9jbHVzdGVyL3YxL2J1cy5wcm90bxITcGFybGFuY2UuY2x1c3Rlci52MSK4BAoIRW52ZWxvcGUSJwoDbG9nGAEgASgLMhgucGFybGFuY2UuY2x1c3Rlci52MS5Mb2dIABItCgZub3RpY2UYAiABKAsyGy5wYXJsYW5jZS5jbHVzdGVyLnYxLk5vdGljZUgAEjMKCWVwaGVtZXJhbBgDIAEoCzIeLnBhcmxhbmNlLmNsdXN0ZXIudjEuRXBoZW1lcmFsSAASMQoIcHJlc2VuY2UYBCABKAsyHS5wYXJsYW5jZS5jbHVzdGVyLnYxLlByZXNlbmNlSAASPAoOcHJlc2VuY2VfcXVlcnkYBSABKAsyIi5wYXJsYW5jZS5jbHVzdGVyLnYxLlByZXNlbmNlUXVlcnlIABItCgZsb2dvdXQYBiABKAsyGy5wYXJsYW5jZS5jbHVzdGVyLnYxLkxvZ291dEgAEi0KBm9wZW5lZBgHIAEoCzIbLnBhcmxhbmNlLmNsdXN0ZXIudjEuT3BlbmVkSAASKQoEbm9kZRgIIAEoCzIZLnBhcmxhbmNlLmNsdXN0ZXIudjEuTm9kZUgAEjQKCm5vZGVfcXVlcnkYCSABKAsyHi5wYXJsYW5jZS5jbHVzdGVyLnYxLk5vZGVRdWVyeUgAEjQKCmRyYWluX25vZGUYCiABKAsyHi5wYXJsYW5jZS5jbHVzdGVyLnYxLkRyYWluTm9kZUgAEhIKBWVwb2NoGAsgASgJSAGIAQESEAoIY2hlY2tzdW0YDCABKAdCCQoHbWVzc2FnZUIICgZfZXBvY2gitQEKA0xvZxIXCg9jb252ZXJzYXRpb25faWQYASABKAkSCwoDc2VxGAIgASgDEhAKCHBvc2l0aW9uGAMgASgDEgwKBGtpbmQYBCABKAUSDQoFZnJhbWUYBSABKAwSNAoIYXVkaWVuY2UYBiABKAsyHS5wYXJsYW5jZS5jbHVzdGVyLnYxLkF1ZGllbmNlSACIAQESFgoOd2l0aGhlbGRfZnJhbWUYByABKAxCCwoJX2F1ZGllbmNlImoKCEF1ZGllbmNlEhYKCWFib3V0X3NlcRgBIAEoA0gAiAEBEi8KBG9ubHkYAiABKAsyHC5wYXJsYW5jZS5jbHVzdGVyLnYxLlVzZXJJZHNIAYgBAUIMCgpfYWJvdXRfc2VxQgcKBV9vbmx5IhsKB1VzZXJJZHMSEAoIdXNlcl9pZHMYASADKAkiUgoGTm90aWNlEhYKDmZpcnN0X3Bvc2l0aW9uGAEgASgDEjAKBmV2ZW50cxgCIAMoCzIgLnBhcmxhbmNlLmNsdXN0ZXIudjEuTm90aWNlRXZlbnQiHwoLTm90aWNlRXZlbnQSEAoIc3ViamVjdHMYASADKAkiiQEKCUVwaGVtZXJhbBIMCgRraW5kGAEgASgFEhEKB3VzZXJfaWQYAiABKAlIABISCghncm91cF9pZBgDIAEoCUgAEhsKDmV4Y2VwdF91c2VyX2lkGAQgASgJSAGIAQESDQoFZnJhbWUYBSABKAxCCAoGdGFyZ2V0QhEKD19leGNlcHRfdXNlcl9pZCJbCghQcmVzZW5jZRIPCgd1c2VyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhEKCXBsYXRmb3JtcxgDIAMoBRIWCg5sYXN0X2FjdGl2ZV9tcxgEIAEoAyIhCg1QcmVzZW5jZVF1ZXJ5EhAKCHVzZXJfaWRzGAEgAygJIksKBkxvZ291dBIKCgJpZBgBIAEoAxIPCgd1c2VyX2lkGAIgASgJEhYKCWRldmljZV9pZBgDIAEoCUgAiAEBQgwKCl9kZXZpY2VfaWQiOwoGT3BlbmVkEg8KB3VzZXJfaWQYASABKAkSEQoJZGV2aWNlX2lkGAIgASgJEg0KBW9wZW5zGAMgASgDIqYBCgROb2RlEgwKBG5hbWUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJEhUKDXN0YXJ0X3RpbWVfbXMYBSABKAMSDwoHdGltZV9tcxgGIAEoAxIQCghzZXNzaW9ucxgHIAEoBRINCgV1c2VycxgIIAEoBRIQCghkcmFpbmluZxgJIAEoCCInCglOb2RlUXVlcnkSEQoEbmFtZRgBIAEoCUgAiAEBQgcKBV9uYW1lIjYKCURyYWluTm9kZRIMCgRuYW1lGAEgASgJEhsKE3Nlc3Npb25zX3Blcl9zZWNvbmQYAiABKAFiBnByb3RvMw");
 
 /**
  * Describes the message parlance.cluster.v1.Envelope.
@@ -25,72 +25,86 @@ export const LogSchema = /*@__PURE__*/
   messageDesc(file_parlance_cluster_v1_bus, 1);
 
 /**
+ * Describes the message parlance.cluster.v1.Audience.
+ * Use `create(AudienceSchema)` to create a new message.
+ */
+export const AudienceSchema = /*@__PURE__*/
+  messageDesc(file_parlance_cluster_v1_bus, 2);
+
+/**
+ * Describes the message parlance.cluster.v1.UserIds.
+ * Use `create(UserIdsSchema)` to create a new message.
+ */
+export const UserIdsSchema = /*@__PURE__*/
+  messageDesc(file_parlance_cluster_v1_bus, 3);
+
+/**
  * Describes the message parlance.cluster.v1.Notice.
  * Use `create(NoticeSchema)` to create a new message.
  */
 export const NoticeSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 2);
+  messageDesc(file_parlance_cluster_v1_bus, 4);
 
 /**
  * Describes the message parlance.cluster.v1.NoticeEvent.
  * Use `create(NoticeEventSchema)` to create a new message.
  */
 export const NoticeEventSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 3);
+  messageDesc(file_parlance_cluster_v1_bus, 5);
 
 /**
  * Describes the message parlance.cluster.v1.Ephemeral.
  * Use `create(EphemeralSchema)` to create a new message.
  */
 export const EphemeralSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 4);
+  messageDesc(file_parlance_cluster_v1_bus, 6);
 
 /**
  * Describes the message parlance.cluster.v1.Presence.
  * Use `create(PresenceSchema)` to create a new message.
  */
 export const PresenceSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 5);
+  messageDesc(file_parlance_cluster_v1_bus, 7);
 
 /**
  * Describes the message parlance.cluster.v1.PresenceQuery.
  * Use `create(PresenceQuerySchema)` to create a new message.
  */
 export const PresenceQuerySchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 6);
+  messageDesc(file_parlance_cluster_v1_bus, 8);
 
 /**
  * Describes the message parlance.cluster.v1.Logout.
  * Use `create(LogoutSchema)` to create a new message.
  */
 export const LogoutSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 7);
+  messageDesc(file_parlance_cluster_v1_bus, 9);
 
 /**
  * Describes the message parlance.cluster.v1.Opened.
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 8);
+  messageDesc(file_parlance_cluster_v1_bus, 10);
 
 /**
  * Describes the message parlance.cluster.v1.Node.
  * Use `create(NodeSchema)` to create a new message.
  */
 export const NodeSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 9);
+  messageDesc(file_parlance_cluster_v1_bus, 11);
 
 /**
  * Describes the message parlance.cluster.v1.NodeQuery.
  * Use `create(NodeQuerySchema)` to create a new message.
  */
 export const NodeQuerySchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 10);
+  messageDesc(file_parlance_cluster_v1_bus, 12);
 
 /**
  * Describes the message parlance.cluster.v1.DrainNode.
  * Use `create(DrainNodeSchema)` to create a new message.
  */
 export const DrainNodeSchema = /*@__PURE__*/
-  messageDesc(file_parlance_cluster_v1_bus, 11);
+  messageDesc(file_parlance_cluster_v1_bus, 13);
 

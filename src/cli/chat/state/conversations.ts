@@ -32,7 +32,7 @@ export function newConversation(id: string, target: Target): Conversation {
 export function withConversation(state: ChatState, id: string): ChatState {
   if (state.conversations.has(id)) return state;
   const parsed = parseConversationId(id);
-  if (parsed === undefined) return state;
+  if (parsed === undefined || parsed.kind === "personal") return state;
   const target =
     parsed.kind === "group" ? { groupId: parsed.groupId } : { recipientId: peerOf(parsed, state.userId) };
   return { ...state, conversations: new Map(state.conversations).set(id, newConversation(id, target)) };
