@@ -82,6 +82,15 @@ test("check knows an event of a kind it does not know by its one field, and find
   expect(unknown(Buffer.from("later"))).toEqual(["position 9: of kind 99, and not one field"]);
 });
 
+test("check finds a position that the log never gave", () => {
+  const problems = problemsAfter((database) =>
+    database.exec(
+      "UPDATE events SET position = position + 1, checksum = NULL WHERE position = (SELECT max(position) FROM events)",
+    ),
+  );
+  expect(problems).toEqual([expect.stringMatching(/^\d+ events have the positions 1 to \d+$/)]);
+});
+
 test("a file that cannot be read at all breaks a rule, so that a backup is what helps", () => {
   const path = join(folder, "malformed.db");
   for (const from of [0, 100]) {

@@ -37,6 +37,11 @@ const queries: ReadonlyArray<[rule: string, sql: string]> = [
      GROUP BY e.conversation HAVING min(e.seq) <> 1 OR max(e.seq) <> count(*)`,
   ],
   [
+    "the positions of the log are 1, 2, 3, … without gaps",
+    `SELECT count(*) || ' events have the positions ' || min(position) || ' to ' || max(position)
+     FROM events HAVING max(position) <> count(*)`,
+  ],
+  [
     "every event belongs to a conversation",
     "SELECT 'position ' || position FROM events WHERE conversation NOT IN (SELECT key FROM conversations)",
   ],
