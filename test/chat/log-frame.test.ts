@@ -89,7 +89,7 @@ const laterEvent: fc.Arbitrary<LogEvent> = fc.record({
   senderId: words,
   kind: fc.integer({ min: 4, max: 1_000 }),
   body: fc
-    .tuple(fc.integer({ min: 101, max: 5_000 }), fc.uint8Array({ maxLength: 300 }))
+    .tuple(fc.integer({ min: 1_000, max: 5_000 }), fc.uint8Array({ maxLength: 300 }))
     .map(([field, value]) => new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(value).finish()),
 });
 const membership = fc
