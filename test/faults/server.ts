@@ -104,6 +104,7 @@ export class FaultServer implements FaultService {
       nodeArgs = [],
       env = {},
       wrapper = [],
+      main,
       host = "127.0.0.1",
     } = this.#options;
     const startMs = performance.now();
@@ -111,6 +112,7 @@ export class FaultServer implements FaultService {
       nodeArgs: [...nodeArgs, "--conditions=parlance-test-build"],
       env: { ...env, ...(failPoints !== undefined && { PARLANCE_FAILPOINTS: failPoints }) },
       wrapper,
+      ...(main !== undefined && { main }),
     });
     this.#child = child;
     this.#asked = false;

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { serveEnv } from "./rates.ts";
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+/** The `main.ts` of these sources. */
+export const ownMain = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 /** A running `serve`. */
 export interface ServeChild {
@@ -42,6 +43,8 @@ export interface ServeOptions {
   env?: Readonly<Record<string, string>>;
   /** A command to run node with, such as `ip netns exec NAME`. It has to become node, not to start it. */
   wrapper?: readonly string[];
+  /** The `main.ts` of another checkout, whose server to run. */
+  main?: string;
 }
 
 /**
@@ -51,7 +54,7 @@ export interface ServeOptions {
 export async function startServe(
   dataDir: string,
   args: readonly string[] = [],
-  { nodeArgs = [], env = {}, wrapper = [] }: ServeOptions = {},
+  { nodeArgs = [], env = {}, wrapper = [], main = ownMain }: ServeOptions = {},
 ): Promise<ServeChild> {
   const [command = "", ...rest] = [...wrapper, process.execPath, ...nodeArgs, main, "serve"];
   const child = spawn(
