@@ -92,7 +92,7 @@ const unknownKind = clusterFault({
   name: "unknown-kind",
   title: "events of a kind that no node knows are appended to all conversations under load",
   figureTitle: "streams that were opened again, such events, messages",
-  ci: false,
+  ci: true,
   async run(context) {
     const cluster = await context.cluster();
     const storm = await startSpreadStorm(context, cluster);
