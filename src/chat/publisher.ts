@@ -43,15 +43,15 @@ function subjectsOf(event: LogEvent): string[] {
 
 /** Makes the message of the bus for an event. */
 export function logMessage(event: LogEvent, frame: LogFramer): LogMessage {
-  return {
+  const message: LogMessage = {
     type: "log",
     conversationId: event.conversationId,
     seq: event.seq,
     position: event.position,
     kind: eventKindOf(event.kind, event.body),
     frame: frame(event),
-    ...(event.audience !== undefined && {
-      limited: { audience: event.audience, withheldFrame: frame(withheldOf(event)) },
-    }),
   };
+  const { audience } = event;
+  if (audience !== undefined) message.limited = { audience, withheldFrame: frame(withheldOf(event)) };
+  return message;
 }
