@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { ChatError } from "../../errors.ts";
-import type { Store } from "../store.ts";
+import type { ArgumentsOf, CommandOf, ResultOf, Thread } from "./commands.ts";
 import { unavailable } from "./failures.ts";
 import type { Identity } from "./migrations.ts";
 import { unpackAppended } from "./packed-drafts.ts";
@@ -14,19 +14,6 @@ import {
   unpackError,
   type WorkerData,
 } from "./wire.ts";
-
-/** What a worker runs: methods of the store, and one of its own. */
-interface Methods extends Store {
-  /** Takes away what `probe` wrote. */
-  endProbe(): Promise<void>;
-}
-
-type Method = Exclude<
-  {
-    [N in keyof Methods]: Methods[N] extends (...args: never[]) => Promise<unknown> ? N : never;
-  }[keyof Methods],
-  "close"
->;
 
 /** What a channel needs to know. */
 export interface ChannelOptions {
@@ -60,7 +47,7 @@ interface Waiting extends Call {
  * So the busier the store, the larger its batches, and nothing ever waits for a
  * timer.
  */
-export class WorkerChannel {
+export class WorkerChannel<T extends Thread> {
   readonly #options: ChannelOptions;
   #worker: Worker | undefined;
   #waiting: Waiting[] = [];
@@ -108,8 +95,8 @@ export class WorkerChannel {
     return promise;
   }
 
-  /** Runs a method in the worker. `size` is about how many bytes it carries. */
-  call<N extends Method>(name: N, args: Parameters<Methods[N]>, size = 0): ReturnType<Methods[N]> {
+  /** Runs a command in the worker. `size` is about how many bytes it carries. */
+  call<N extends CommandOf<T>>(name: N, args: ArgumentsOf<N>, size = 0): Promise<ResultOf<N>> {
     const { promise, resolve, reject } = Promise.withResolvers<never>();
     const { maxWaiting, maxWaitingBytes } = this.#options;
     if (this.#closing) {
@@ -121,7 +108,7 @@ export class WorkerChannel {
       this.#waitingBytes += size;
       this.#flushSoon();
     }
-    return promise as ReturnType<Methods[N]>;
+    return promise;
   }
 
   /** Refuses new calls and waits for those there are. */

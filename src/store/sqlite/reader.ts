@@ -1,12 +1,12 @@
 /** The worker that reads. Each batch is one transaction, so it sees one state of the store. */
 
+import { type Handlers, packing, runCommand } from "./commands.ts";
 import { createConversationReads } from "./conversation-reads.ts";
 import { openForReading } from "./database.ts";
 import { createGroupReads } from "./group-reads.ts";
 import { createLogReads } from "./log-reads.ts";
 import { readIdentity } from "./migrations.ts";
 import { createMissedReads } from "./missed-reads.ts";
-import { packEvents } from "./packed-events.ts";
 import { type Engine, serve } from "./serve.ts";
 import { createUserReads } from "./user-reads.ts";
 import type { WorkerData } from "./wire.ts";
@@ -17,18 +17,15 @@ function open(data: WorkerData): Engine {
   const database = openForReading(data);
   const log = createLogReads(database);
   const missed = createMissedReads(database);
-  const methods: Record<string, (...args: never[]) => unknown> = {
+  const handlers: Handlers<"reader"> = {
     ...log,
     ...missed,
     ...createConversationReads(database),
     ...createGroupReads(database),
     ...createUserReads(database),
-    readSeqs: (...args: Parameters<typeof log.readSeqs>) => packEvents(log.readSeqs(...args)),
-    readTail: (...args: Parameters<typeof log.readTail>) => packEvents(log.readTail(...args)),
-    readMissed(...args: Parameters<typeof missed.readMissed>) {
-      const page = missed.readMissed(...args);
-      return { ...page, events: packEvents(page.events) };
-    },
+    readSeqs: (...args) => packing.readSeqs(log.readSeqs(...args)),
+    readTail: (...args) => packing.readTail(log.readTail(...args)),
+    readMissed: (...args) => packing.readMissed(missed.readMissed(...args)),
   };
   const begin = database.prepare("BEGIN");
   const commit = database.prepare("COMMIT");
@@ -48,7 +45,7 @@ function open(data: WorkerData): Engine {
     append() {
       throw new Error("the reader does not write");
     },
-    call: (name, args) => methods[name]?.(...(args as never[])),
+    call: (name, args) => runCommand(handlers, name, args),
     close: () => database.close(),
   };
 }

@@ -7,11 +7,17 @@ import { EventKind } from "../store.ts";
 import { refuseCutOffRestore } from "./backup.ts";
 import { type ChannelOptions, WorkerChannel } from "./channel.ts";
 import type { CheckpointerData } from "./checkpointer.ts";
+import {
+  type ArgumentsOf,
+  type Command,
+  type ResultOf,
+  type Thread,
+  threadOf,
+  unpackAnswer,
+} from "./commands.ts";
 import { takeLock } from "./lock.ts";
 import { keepDamagedLog, settleDamage } from "./log-damage.ts";
 import { hasNoRoom, openErrorOf } from "./open-errors.ts";
-import type { PackedEvents } from "./packed-events.ts";
-import { unpackEvents } from "./packed-events.ts";
 import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
 import { freeReserve, keepReserve } from "./reserve.ts";
 import { type Call, closeMessage, type WorkerData } from "./wire.ts";
@@ -69,11 +75,11 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
     options.logger?.error({ err: error, path, worker }, "a worker of the store ended");
   const listeners = new Set<(events: readonly LogEvent[]) => void>();
   const failureListeners = new Set<(error: ChatError) => void>();
-  const channel = (
-    name: string,
+  const channel = <T extends Thread>(
+    name: T,
     rest: Pick<ChannelOptions, "maxBatch" | "receive" | "onReceived" | "onFailure">,
   ) =>
-    new WorkerChannel({
+    new WorkerChannel<T>({
       ...rest,
       url: workerUrl(name),
       workerData,
@@ -99,7 +105,10 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
       for (const listener of failureListeners) listener(error);
     },
   });
-  const reader = channel("reader", { maxBatch: 64, receive: unpackRead });
+  const reader = channel("reader", {
+    maxBatch: 64,
+    receive: ({ name }, answer) => unpackAnswer(name, answer),
+  });
   let checkpointer: Checkpointer | undefined;
 
   let closed: Promise<void> | undefined;
@@ -124,6 +133,11 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
     return {
       ...identity,
       ...methodsOf(writer, reader),
+      append: (draft) => writer.call("append", [draft], draft.body.length),
+      async probe() {
+        await writer.call("probe", []);
+        await writer.call("endProbe", []);
+      },
       onAppended: (listener) => {
         listeners.add(listener);
         return () => void listeners.delete(listener);
@@ -144,57 +158,16 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
   }
 }
 
-type Methods = Omit<Store, "epoch" | "salt" | "onAppended" | "onEnding" | "onWriteFailed" | "close">;
-
-function methodsOf(writer: WorkerChannel, reader: WorkerChannel): Methods {
-  return {
-    append: (draft) => writer.call("append", [draft], draft.body.length),
-    findMessage: (...args) => reader.call("findMessage", args),
-    readPosition: (...args) => reader.call("readPosition", args),
-    readSeqs: (...args) => reader.call("readSeqs", args),
-    seqAtTime: (...args) => reader.call("seqAtTime", args),
-    readTail: (...args) => reader.call("readTail", args),
-    lastPosition: (...args) => reader.call("lastPosition", args),
-    readMissed: (...args) => reader.call("readMissed", args),
-    countMissed: (...args) => reader.call("countMissed", args),
-    listMissed: (...args) => reader.call("listMissed", args),
-    firstUnreadPosition: (...args) => reader.call("firstUnreadPosition", args),
-    access: (...args) => reader.call("access", args),
-    listConversations: (...args) => reader.call("listConversations", args),
-    getConversation: (...args) => reader.call("getConversation", args),
-    inConversationWith: (...args) => reader.call("inConversationWith", args),
-    markRead: (...args) => writer.call("markRead", args),
-    createGroup: (...args) => writer.call("createGroup", args),
-    getGroup: (...args) => reader.call("getGroup", args),
-    getMember: (...args) => reader.call("getMember", args),
-    updateGroup: (...args) => writer.call("updateGroup", args),
-    disbandGroup: (...args) => writer.call("disbandGroup", args),
-    joinGroup: (...args) => writer.call("joinGroup", args),
-    leaveGroup: (...args) => writer.call("leaveGroup", args),
-    addMembers: (...args) => writer.call("addMembers", args),
-    removeMembers: (...args) => writer.call("removeMembers", args),
-    updateMember: (...args) => writer.call("updateMember", args),
-    transferOwnership: (...args) => writer.call("transferOwnership", args),
-    listMembers: (...args) => reader.call("listMembers", args),
-    listGroups: (...args) => reader.call("listGroups", args),
-    countGroups: (...args) => reader.call("countGroups", args),
-    listStays: (...args) => reader.call("listStays", args),
-    openDevice: (...args) => writer.call("openDevice", args),
-    saveCursors: (...args) => writer.call("saveCursors", args),
-    createSession: (...args) => writer.call("createSession", args),
-    findSession: (...args) => reader.call("findSession", args),
-    deleteSessions: (...args) => writer.call("deleteSessions", args),
-    readLogouts: (...args) => reader.call("readLogouts", args),
-    lastLogoutId: (...args) => reader.call("lastLogoutId", args),
-    tokensRefusedBeforeMs: (...args) => reader.call("tokensRefusedBeforeMs", args),
-    setLastActive: (...args) => writer.call("setLastActive", args),
-    getLastActive: (...args) => reader.call("getLastActive", args),
-    addStoredBytes: (...args) => writer.call("addStoredBytes", args),
-    async probe() {
-      await writer.call("probe", []);
-      await writer.call("endProbe", []);
-    },
-  };
+function methodsOf(
+  writer: WorkerChannel<"writer">,
+  reader: WorkerChannel<"reader">,
+): { [N in Command]: (...args: ArgumentsOf<N>) => Promise<ResultOf<N>> } {
+  const channels = { writer, reader } as Record<Thread, Pick<WorkerChannel<never>, "call">>;
+  const methods = Object.entries(threadOf).map(([name, thread]) => {
+    const channel = channels[thread];
+    return [name, (...args: unknown[]) => channel.call(name as never, args as never)];
+  });
+  return Object.fromEntries(methods);
 }
 
 /** The events a write put into the log. A message's body never left this thread. */
@@ -203,20 +176,6 @@ function appendedBy(call: Call, value: unknown): readonly LogEvent[] {
   const { conversationId, senderId, body } = call.args[0] as Draft;
   const { duplicate, ...place } = value as Appended;
   return duplicate ? [] : [{ ...place, conversationId, kind: EventKind.MESSAGE, senderId, body }];
-}
-
-function unpackRead(call: Call, value: unknown): unknown {
-  switch (call.name) {
-    case "readSeqs":
-    case "readTail":
-      return unpackEvents(value as PackedEvents);
-    case "readMissed": {
-      const page = value as { events: PackedEvents };
-      return { ...page, events: unpackEvents(page.events) };
-    }
-    default:
-      return value;
-  }
 }
 
 /** Makes the file's directory and returns the one path that names the file, whatever links lead to it. */

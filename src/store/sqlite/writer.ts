@@ -5,6 +5,7 @@ import { ChatError } from "../../errors.ts";
 import { createGroupMembers } from "../group-members.ts";
 import { createGroupSettings } from "../group-settings.ts";
 import { createAppendMessage } from "./append-message.ts";
+import { type Handlers, runCommand } from "./commands.ts";
 import { openForWriting } from "./database.ts";
 import { failureOf } from "./failures.ts";
 import { SqliteGroupTables } from "./group-tables.ts";
@@ -38,7 +39,7 @@ function open(data: WorkerData, again: boolean): Engine {
 function createEngine(database: DatabaseSync, { checkpointDue, commits }: WorkerData): Engine {
   const log = new Log(database);
   const tables = new SqliteGroupTables(database);
-  const methods: Record<string, (...args: never[]) => unknown> = {
+  const handlers: Handlers<"writer"> = {
     ...createGroupSettings(tables, log),
     ...createGroupMembers(tables, log),
     ...createUserWrites(database, log),
@@ -73,7 +74,7 @@ function createEngine(database: DatabaseSync, { checkpointDue, commits }: Worker
     call(name, args) {
       savepoint.run();
       try {
-        const value = methods[name]?.(...(args as never[]));
+        const value = runCommand(handlers, name, args);
         release.run();
         return value;
       } catch (error) {

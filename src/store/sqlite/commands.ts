@@ -1,0 +1,123 @@
+/** What the store's workers are asked to do. */
+
+import type { CatchUpPage, Store } from "../store.ts";
+import { type PackedEvents, packEvents, unpackEvents } from "./packed-events.ts";
+
+/** The methods of the store that a worker runs, and one of its own. */
+interface Methods
+  extends Omit<Store, "epoch" | "salt" | "onAppended" | "onEnding" | "onWriteFailed" | "close"> {
+  /** Takes away what `probe` wrote. */
+  endProbe(): Promise<void>;
+}
+
+/** The name of a command. */
+export type Command = keyof Methods;
+/** A worker that runs commands. */
+export type Thread = "writer" | "reader";
+
+/** Which worker runs which command. A method of the store that is missing here is an error of the compiler. */
+export const threadOf = {
+  append: "writer",
+  findMessage: "reader",
+  readPosition: "reader",
+  readSeqs: "reader",
+  seqAtTime: "reader",
+  readTail: "reader",
+  lastPosition: "reader",
+  readMissed: "reader",
+  countMissed: "reader",
+  listMissed: "reader",
+  firstUnreadPosition: "reader",
+  access: "reader",
+  listConversations: "reader",
+  getConversation: "reader",
+  inConversationWith: "reader",
+  markRead: "writer",
+  createGroup: "writer",
+  getGroup: "reader",
+  getMember: "reader",
+  updateGroup: "writer",
+  disbandGroup: "writer",
+  joinGroup: "writer",
+  leaveGroup: "writer",
+  addMembers: "writer",
+  removeMembers: "writer",
+  updateMember: "writer",
+  transferOwnership: "writer",
+  listMembers: "reader",
+  listGroups: "reader",
+  countGroups: "reader",
+  listStays: "reader",
+  openDevice: "writer",
+  saveCursors: "writer",
+  createSession: "writer",
+  findSession: "reader",
+  deleteSessions: "writer",
+  readLogouts: "reader",
+  lastLogoutId: "reader",
+  tokensRefusedBeforeMs: "reader",
+  setLastActive: "writer",
+  getLastActive: "reader",
+  addStoredBytes: "writer",
+  probe: "writer",
+  endProbe: "writer",
+} as const satisfies Record<Command, Thread>;
+
+/** The commands of a worker. */
+export type CommandOf<T extends Thread> = {
+  [N in Command]: (typeof threadOf)[N] extends T ? N : never;
+}[Command];
+
+/** What a command is given. */
+export type ArgumentsOf<N extends Command> = Parameters<Methods[N]>;
+/** What a command comes to. */
+export type ResultOf<N extends Command> = Awaited<ReturnType<Methods[N]>>;
+
+/** Results that travel between threads in another form. */
+interface Packed {
+  readSeqs: PackedEvents;
+  readTail: PackedEvents;
+  readMissed: Omit<CatchUpPage, "events"> & { events: PackedEvents };
+}
+
+/** What a worker answers to a command. */
+export type AnswerOf<N extends Command> = N extends keyof Packed ? Packed[N] : ResultOf<N>;
+
+/** What a worker has to be able to do. Appends of messages come to it packed, by a way of their own. */
+export type Handlers<T extends Thread> = {
+  readonly [N in Exclude<CommandOf<T>, "append">]: (...args: ArgumentsOf<N>) => AnswerOf<N>;
+};
+
+/** Packs the results that travel in another form, for the worker that has them. */
+export const packing: { [N in keyof Packed]: (result: ResultOf<N>) => Packed[N] } = {
+  readSeqs: packEvents,
+  readTail: packEvents,
+  readMissed: ({ events, ...page }) => ({ ...page, events: packEvents(events) }),
+};
+
+const unpacking: { [N in keyof Packed]: (packed: Packed[N]) => ResultOf<N> } = {
+  readSeqs: unpackEvents,
+  readTail: unpackEvents,
+  readMissed: ({ events, ...page }) => ({ ...page, events: unpackEvents(events) }),
+};
+
+/** Unpacks what a worker answered. */
+export function unpackAnswer(name: string, answer: unknown): unknown {
+  const unpack = (unpacking as Record<string, ((packed: never) => unknown) | undefined>)[name];
+  return unpack === undefined ? answer : unpack(answer as never);
+}
+
+/**
+ * Runs a command.
+ *
+ * @throws Error when the worker has none of this name: what does nothing must not look as if it had been done
+ */
+export function runCommand<T extends Thread>(
+  handlers: Handlers<T>,
+  name: string,
+  args: readonly unknown[],
+): unknown {
+  if (!Object.hasOwn(handlers, name)) throw new Error(`this worker has no command ${name}`);
+  const handler = (handlers as Record<string, (...args: unknown[]) => unknown>)[name];
+  return handler?.(...args);
+}
