@@ -29,7 +29,7 @@ async function open(): Promise<Store> {
       return await createPostgresStore({ url });
     } catch (error) {
       if (!(error instanceof StoreOpenError && error.notReachable)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 }
@@ -46,7 +46,7 @@ async function send(text: string): Promise<Appended> {
       });
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 }

@@ -294,7 +294,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
       const event = log[position - 1];
       expect([event?.seq, new TextDecoder().decode(event?.body)]).toEqual([seq, text]);
     }
-  }, 60_000);
+  }, 120_000);
 });
 
 /** Reads the tail until all is read after `isDone`, also while reads fail, and checks that it never has a gap. */

@@ -6,6 +6,7 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync, wri
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { describe } from "vitest";
 import { eventually } from "./eventually.ts";
@@ -165,13 +166,17 @@ class Server implements TestStandby {
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       log = (log + text).slice(-10_000);
     });
-    await eventually(async () => {
+    // Each try is a process more, which a server that recovers on a busy machine has to pay for.
+    const tried = async () => {
       if (child.exitCode !== null) throw new Error(`PostgreSQL did not start:\n${log}`);
       return this.query(this.urlOf("postgres"), "SELECT 1").then(
         () => true,
-        () => false,
+        () => delay(100, false),
       );
-    }, 20_000);
+    };
+    await eventually(tried, 60_000).catch((error: Error) => {
+      throw new Error(`PostgreSQL does not answer; its log:\n${log}`, { cause: error });
+    });
   }
 
   async stop(immediate = false): Promise<void> {
