@@ -180,9 +180,10 @@ test("check finds a missing event, a wrong count and a foreign body, and says wh
   database.close();
   const { code, stdout, stderr } = await parlance("check", "--data-dir", folder);
   expect(code).toBe(1);
-  expect(stderr).toContain("3 rules are broken");
+  expect(stderr).toContain("4 rules are broken");
   expect(stdout).toContain("BROKEN  the seqs of each conversation are 1, 2, 3, … without gaps");
   expect(stdout).toContain("g:tea has 6 events, seqs 1 to 7");
+  expect(stdout).toContain("BROKEN  the positions of the log are 1, 2, 3, … without gaps");
   expect(stdout).toContain("tea says 7, has 2");
   expect(stdout).toContain("a message of another sender than its row says");
   await server.restart();
