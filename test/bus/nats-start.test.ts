@@ -10,7 +10,8 @@ import { createNatsBus, type NatsBusOptions, NatsError } from "../../src/bus/nat
 import { everyMessage } from "../contracts/bus.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort, type NatsServer, natsServerIsThere, startNatsServer } from "../support/nats.ts";
+import { freePort } from "../support/free-port.ts";
+import { type NatsServer, natsServerIsThere, startNatsServer } from "../support/nats.ts";
 import { testEpoch } from "../support/test-epoch.ts";
 import { createKeptLog, silentLog } from "./support.ts";
 

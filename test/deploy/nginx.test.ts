@@ -8,8 +8,9 @@ import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Config } from "../../src/config.ts";
 import { type Clients, clientsOf } from "../support/clients.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { startTestServer, text } from "../support/server.ts";
-import { freePort, type Nginx, nginxMissing, startNginx } from "./nginx.ts";
+import { type Nginx, nginxMissing, startNginx } from "./nginx.ts";
 
 /** Starts a server behind nginx, as the second of three nodes of which the others are away. */
 async function startBehindNginx(

@@ -2,11 +2,12 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, connect as dial } from "node:net";
+import { connect as dial } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { exitOf } from "../support/serve-child.ts";
 import { whyMissing } from "./files.ts";
 
@@ -94,15 +95,6 @@ ${kinds.map((kind) => `  ${kind}_temp_path ${folder}/temp/${kind};`).join("\n")}
   include ${folder}/parlance.conf;
 }
 `;
-}
-
-/** Returns a port where nothing listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Tells whether something takes connections at a port; throws when the process has ended meanwhile. */

@@ -1,6 +1,6 @@
-import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { createRandom } from "../support/random.ts";
 import { type CheckOptions, check } from "./checker/checker.ts";
 import { checkLog } from "./checker/logs.ts";
@@ -34,7 +34,6 @@ export class FaultContext {
   readonly #keepIn: string | undefined;
   readonly #closers: (() => Promise<void> | void)[] = [];
   readonly #storms: Storm[] = [];
-  readonly #ports = new Set<number>();
 
   /** @param keepIn where to write the histories of a run that broke a rule */
   constructor(name: string, mode: Mode, seed: number, keepIn: string | undefined) {
@@ -158,25 +157,12 @@ export class FaultContext {
   }
 
   /** A free port outside the range from which the system takes the ports of clients. */
-  async freePort(): Promise<number> {
-    for (;;) {
-      const port = 20_000 + Math.floor(Math.random() * 12_000);
-      if (this.#ports.has(port) || !(await isFree(port))) continue;
-      this.#ports.add(port);
-      return port;
-    }
+  freePort(): Promise<number> {
+    return freePort();
   }
 
   /** Closes everything. */
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once("error", () => resolve(false));
-    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-  });
 }

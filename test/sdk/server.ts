@@ -2,12 +2,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config.ts";
 import { type RunningServer, startServer } from "../../src/server.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import { freePort } from "../support/free-port.ts";
 import { noRatesEnv } from "../support/rates.ts";
 
 /** Makes a folder for a store; `remove` deletes it. */
@@ -62,16 +62,6 @@ export async function serveApart(dataDir: string): Promise<MortalServer> {
   };
   await server.start();
   return server;
-}
-
-/** Returns a port that nothing listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 /** Waits until something is true. */

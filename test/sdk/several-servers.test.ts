@@ -4,7 +4,8 @@ import { type ConnectOptions, connect, createTransport } from "../../clients/typ
 import { AdminService } from "../../gen/parlance/admin/v1/admin_service_pb.js";
 import type { RunningServer } from "../../src/server.ts";
 import { clientOf } from "../support/clients.ts";
-import { freePort, serve, temporaryFolder, until } from "./server.ts";
+import { freePort } from "../support/free-port.ts";
+import { serve, temporaryFolder, until } from "./server.ts";
 
 /** Two servers that know nothing of each other, which is enough to see where clients go. */
 let servers: RunningServer[];

@@ -1,9 +1,9 @@
 /** Servers that serve the built page. */
 
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { Config } from "../../src/config.ts";
+import { freePort } from "../support/free-port.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
@@ -59,13 +59,4 @@ export async function startMortalSite(): Promise<MortalSite> {
 function requirePage(): void {
   if (!existsSync(`${pageFolder}/index.html`))
     throw new Error("the web page is not built: run `npm run build:web`");
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }
