@@ -16,7 +16,7 @@ const bigReads: Attack = {
   name: "big-reads",
   title: "one user reads pages of 200 texts of 16 KB, 20 at a time",
   // Pages of 1 MiB are large objects, which V8 collects late; what grows with the attack would be gigabytes.
-  maxGrowthMb: 192,
+  maxGrowthMb: 256,
   async prepare({ address, connect }) {
     const [token] = await logIn(address, [attacker]);
     const { chat } = connect(token);
