@@ -14,8 +14,18 @@ export function audienceOf({ aboutSeq, onlyUserIds }: AudienceColumns): Audience
   if (aboutSeq === null && onlyUserIds === null) return undefined;
   return {
     ...(aboutSeq !== null && { aboutSeq }),
-    ...(onlyUserIds !== null && { userIds: JSON.parse(onlyUserIds) as string[] }),
+    ...(onlyUserIds !== null && { userIds: userIdsIn(onlyUserIds) }),
   };
+}
+
+/** Reads a list of user ids. What is none, as after damage, names nobody, and stops no reader of the log. */
+function userIdsIn(json: string): string[] {
+  try {
+    const ids: unknown = JSON.parse(json);
+    return Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : [];
+  } catch {
+    return [];
+  }
 }
 
 /**

@@ -27,7 +27,7 @@ Object.assign(valueAlone, {
 });
 const lengthDelimited = 2;
 
-/** Finds the field of an event in its body; undefined when the body of a kind above 3 is not one field. */
+/** Finds the field of an event in its body; undefined when the body of a kind above 3 is not one field of log events. */
 export function fieldOf(kind: number, body: Uint8Array): EventField | undefined {
   return kind < valueAlone.length ? valueAlone[kind] : storedField(body);
 }
@@ -37,7 +37,9 @@ function storedField(body: Uint8Array): EventField | undefined {
   if (tag === undefined || (tag.value & 7) !== lengthDelimited) return undefined;
   const size = readVarint(body, tag.end);
   if (size === undefined || size.end + size.value !== body.length) return undefined;
-  return { number: tag.value >>> 3, start: size.end };
+  const number = tag.value >>> 3;
+  // Any other would be no tag at all, or take the place of the cursor or of what steers the session.
+  return choiceOf.has(number) || number > 100 ? { number, start: size.end } : undefined;
 }
 
 /**
@@ -47,8 +49,8 @@ function storedField(body: Uint8Array): EventField | undefined {
  */
 export function eventKindOf(kind: number, body: Uint8Array): number {
   if (kind < valueAlone.length) return kind;
-  const field = storedField(body)?.number ?? 0;
-  return choiceOf.get(field) ?? Math.max(0, field - 100);
+  const field = storedField(body);
+  return field === undefined ? 0 : (choiceOf.get(field.number) ?? field.number - 100);
 }
 
 /** What is stored of a `Withheld`. */

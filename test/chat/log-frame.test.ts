@@ -77,6 +77,7 @@ const messageEvent: fc.Arbitrary<LogEvent> = fc.record({
   kind: fc.constant(EventKind.MESSAGE),
   body: draftBody,
 });
+const varint = (value: number) => [...new BinaryWriter().uint32(value).finish()];
 /** The bytes of a field's value, its length in front, as a reader keeps what it does not know. */
 const bytesOfValue = (field: Uint8Array) => {
   const head = new BinaryReader(field);
@@ -197,6 +198,23 @@ test("of a body that is not one field a frame says nothing but where the event s
     }),
     { seed: seed(), numRuns: 500 },
   );
+});
+
+test("a body that is a field of something else than log events is passed on to nobody", () => {
+  const frame = createLogFramer("epoch", 1);
+  const place = { position: 5, seq: 3, conversationId: "g:x", senderId: "a", acceptTimeMs: 1_000, kind: 99 };
+  for (const field of [0, 1, 2, 3, 8, 10, 17, 20, 22, 100]) {
+    const body = new Uint8Array([...varint(field * 8 + 2), 1, 0]);
+    expect(fieldOf(99, body)).toBeUndefined();
+    expect(decode(frame({ ...place, body }))).toMatchObject([
+      {
+        cursor: { epoch: "epoch", position: 5n },
+        conversationId: "g:x",
+        seq: 3n,
+        event: { case: undefined },
+      },
+    ]);
+  }
 });
 
 test("by which kind sessions choose an event follows from its field", () => {
