@@ -1,11 +1,11 @@
 /** Writes `docs/settings.md` from the table of settings: `npm run docs`. */
 
 import { writeFileSync } from "node:fs";
-import { optionOf, type Setting, settings, variableOf } from "../src/settings.ts";
+import { optionOf, type Setting, settings, variableOf } from "../src/config/settings.ts";
 
 const intro = `# Settings
 
-<!-- Written by \`npm run docs\` from src/settings.ts. Do not edit. -->
+<!-- Written by \`npm run docs\` from src/config/settings.ts. Do not edit. -->
 
 A setting is looked for in four places; the first that has it counts:
 

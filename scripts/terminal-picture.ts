@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { widthOf } from "../src/cli/chat/text/width.ts";
+import { widthOf } from "../clients/terminal/text/width.ts";
 import { startTestServer, text } from "../test/support/server.ts";
 import type { Cell, Pen, TerminalScreen } from "../test/support/terminal/screen.ts";
 import { openTerminal } from "../test/support/terminal/terminal.ts";

@@ -11,10 +11,10 @@ import {
   loadSettings,
   settings,
   visibleSecrets,
-} from "../src/config.ts";
+} from "../src/config/config.ts";
+import { parseOrigins } from "../src/config/origins.ts";
+import { optionOf, type Setting, variableOf } from "../src/config/settings.ts";
 import { createParlance } from "../src/index.ts";
-import { parseOrigins } from "../src/origins.ts";
-import { optionOf, type Setting, variableOf } from "../src/settings.ts";
 import { seed } from "./support/seed.ts";
 
 const secret = "a secret of the tests that is long enough";

@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { Status } from "nice-grpc";
 import { expect, test } from "vitest";
 import { settingsPage } from "../scripts/settings-docs.ts";
-import { ErrorReason } from "../src/errors.ts";
-import { statusOf } from "../src/rpc/errors.ts";
-import { settings } from "../src/settings.ts";
+import { settings } from "../src/config/settings.ts";
+import { ErrorReason } from "../src/model/errors.ts";
+import { statusOf } from "../src/net/errors.ts";
 
 test("docs/settings.md has every setting as it is; if not, run `npm run docs`", () => {
   expect(readFileSync("docs/settings.md", "utf8")).toBe(settingsPage());

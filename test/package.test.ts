@@ -145,7 +145,7 @@ export async function main(): Promise<bigint> {
       "dist/src/index.js",
       "dist/src/index.d.ts",
       "dist/src/main.js",
-      "dist/src/store/sqlite/writer.js",
+      "dist/src/store/sqlite/thread/writer.js",
       "dist/clients/typescript/index.js",
       "dist/gen/parlance/chat/v1/chat_service_pb.js",
       "dist/gen/parlance/chat/v1/chat_service_pb.d.ts",

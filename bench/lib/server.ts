@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { variableOf } from "../../src/settings.ts";
+import { variableOf } from "../../src/config/settings.ts";
 import { jwtSecret } from "../load/tokens.ts";
 import { startChild } from "./child.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -50,7 +50,11 @@ const serverEnv = {
  * such settings.
  */
 function ratesEnv(source: string): Record<string, string> {
-  const known = readFileSync(join(source, "src/settings.ts"), "utf8");
+  const file = ["src/config/settings.ts", "src/settings.ts"]
+    .map((name) => join(source, name))
+    .find(existsSync);
+  if (file === undefined) throw new Error(`${source} holds no sources of Parlance`);
+  const known = readFileSync(file, "utf8");
   const settings = [...known.matchAll(/^ {2}(max\w+Per(?:Second|Minute)): rate/gm)].map(
     ([, name = ""]) => name,
   );

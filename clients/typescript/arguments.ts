@@ -5,7 +5,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { findMistyped } from "../../src/rpc/field-types.ts";
+import { findMistyped } from "../../wire/field-types.ts";
 import { ErrorReason, ParlanceError, Status } from "./errors.ts";
 
 /**

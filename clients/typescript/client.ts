@@ -13,7 +13,7 @@ import {
   PresenceService,
   WatchPresenceRequestSchema,
 } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import { type RpcDefinition, toDefinition } from "../../src/rpc/definition.ts";
+import { type RpcDefinition, toDefinition } from "../../wire/definition.ts";
 import { Acks } from "./acks.ts";
 import { checked, invalidArgument, requestOf } from "./arguments.ts";
 import { type CallExtras, callMiddleware, withReadOptions } from "./calls.ts";

@@ -1,7 +1,7 @@
 import { Code as Status } from "../../gen/google/rpc/code_pb.js";
 import type { Status as RpcStatus } from "../../gen/google/rpc/status_pb.js";
 import { ErrorReason } from "../../gen/parlance/chat/v1/error_reason_pb.js";
-import { type ErrorDetails, readErrorDetails } from "../../src/rpc/error-details.ts";
+import { type ErrorDetails, readErrorDetails } from "../../wire/error-details.ts";
 
 export { ErrorReason, Status };
 

@@ -1,7 +1,7 @@
-import { ChatError, ErrorReason } from "../errors.ts";
+import { isUserId, userIdRule } from "../../wire/user-id.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import { clockToleranceMs } from "./clock-tolerance.ts";
 import { latestTimeMs } from "./latest-time.ts";
-import { isUserId, userIdRule } from "./user-id.ts";
 import type { Credential, Identity, TokenVerifier } from "./verifier.ts";
 
 /** Is told what is wrong with a verifier; one object a line. */

@@ -1,6 +1,6 @@
-import { ChatError, ErrorReason } from "../errors.ts";
+import { isUserId, userIdRule } from "../../wire/user-id.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import { latestTimeMs } from "./latest-time.ts";
-import { isUserId, userIdRule } from "./user-id.ts";
 import type { TokenVerifier } from "./verifier.ts";
 
 /**

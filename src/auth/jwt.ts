@@ -1,9 +1,9 @@
 import { webcrypto } from "node:crypto";
 import { errors, type JWTPayload, jwtVerify } from "jose";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { isUserId } from "../../wire/user-id.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import { clockToleranceMs } from "./clock-tolerance.ts";
 import { latestTimeMs } from "./latest-time.ts";
-import { isUserId } from "./user-id.ts";
 import type { Identity, TokenVerifier } from "./verifier.ts";
 
 /** What tokens are checked against. */

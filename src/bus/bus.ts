@@ -16,7 +16,7 @@
  * - Ids in subjects may have any characters; the implementation encodes them.
  */
 
-import type { Audience } from "../store/store.ts";
+import type { Audience } from "../../wire/log-event.ts";
 
 /** An event of a log, ready to be sent to sessions. */
 export interface LogMessage {

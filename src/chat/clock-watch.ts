@@ -1,4 +1,4 @@
-import type { Logger } from "./logger.ts";
+import type { Logger } from "../model/logger.ts";
 
 /** What clocks may be apart, or jump by, without a word, in milliseconds. */
 const toleranceMs = 5_000;

@@ -9,14 +9,15 @@ import type {
   ListConversationsRequest,
   MarkReadRequest,
 } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
+import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
+import { directConversationId, parseConversationId, peerOf } from "../../wire/ids.ts";
 import { type Bus, EphemeralKind, subjects } from "../bus/bus.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
-import type { ConversationRecord, Store } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
-import { encodeEvent } from "./frames.ts";
-import { directConversationId, parseConversationId, peerOf } from "./ids.ts";
-import { decodeMessage, encodedSizeOf } from "./messages-codec.ts";
-import { toNumber } from "./numbers.ts";
+import { encodeEvent } from "../live/frames.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import { toNumber } from "../model/numbers.ts";
+import type { ConversationRecord } from "../model/records.ts";
+import type { Store } from "../store/store.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 

@@ -1,4 +1,4 @@
-import { ChatError, ErrorReason } from "../errors.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import { InOrder } from "../store/in-order.ts";
 import type { Store } from "../store/store.ts";
 

@@ -9,14 +9,15 @@ import {
   Role,
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { ChatError, ErrorReason } from "../errors.ts";
-import { toGroup, toMember } from "../store/group-events.ts";
-import { groupNotFound, notAMember, silenceOf } from "../store/group-refusals.ts";
-import type { GroupSettings, MemberRecord, Store, Role as StoredRole } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import { isTime } from "../model/numbers.ts";
+import type { GroupSettings, MemberRecord, Role as StoredRole } from "../model/records.ts";
+import { toGroup, toMember } from "../rules/group-events.ts";
+import { groupNotFound, notAMember, silenceOf } from "../rules/group-refusals.ts";
+import type { Store } from "../store/store.ts";
 import { GroupQuotas } from "./group-quotas.ts";
 import type { ChatLimits } from "./limits.ts";
-import { isTime } from "./numbers.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 

@@ -2,14 +2,16 @@ import type {
   GetMessageRequest,
   ListMessagesRequest,
 } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { ChatError, ErrorReason } from "../errors.ts";
-import { type Access, EventKind, type LogEvent, type SeqRange, type Store } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
+import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
+import { directConversationId, groupConversationId, parseMessageId } from "../../wire/ids.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import { ceilMs, floorMs, toNumber } from "../model/numbers.ts";
+import type { Access, SeqRange } from "../model/records.ts";
+import type { Store } from "../store/store.ts";
 import { conversationNotFound } from "./conversations.ts";
 import type { Groups } from "./groups.ts";
-import { directConversationId, groupConversationId, parseMessageId } from "./ids.ts";
-import { decodeMessage, encodedSizeOf } from "./messages-codec.ts";
-import { ceilMs, floorMs, toNumber } from "./numbers.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
+import type { PresenceVisibility } from "../live/presence-visibility.ts";
 import type { GroupQuotaLimits } from "./group-quotas.ts";
-import type { PresenceVisibility } from "./presence-visibility.ts";
 import { defaultLoginRates, defaultUserRates, type LoginRates, type UserRates } from "./rate-limits.ts";
 
 /** The limits the chat keeps. Defaults are those of `config.ts`. */

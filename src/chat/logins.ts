@@ -5,9 +5,11 @@ import { LRUCache } from "lru-cache";
 import { v7 as uuidv7 } from "uuid";
 import type { LoginRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Credential, Identity, TokenVerifier } from "../auth/verifier.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
-import type { SessionRecord, Store } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { SessionRecord } from "../model/records.ts";
+import { tokenExpired } from "../rules/refusals.ts";
+import type { Store } from "../store/store.ts";
 import { type ChatLimits, limitsMessage } from "./limits.ts";
 
 /** Session tokens begin with this, so that one found in a log or a repository is known for what it is. */
@@ -248,11 +250,6 @@ function secondOf(timeMs: number): number {
 function notExpired(caller: Caller): Caller {
   if (caller.expireTimeMs <= Date.now()) throw tokenExpired();
   return caller;
-}
-
-/** The answer to a token that was good once. */
-export function tokenExpired(): ChatError {
-  return new ChatError(ErrorReason.TOKEN_EXPIRED, "the token has expired; log in again");
 }
 
 function hashOf(token: string): Buffer {

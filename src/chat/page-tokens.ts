@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 
 const macBytes = 9;
 

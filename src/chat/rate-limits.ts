@@ -1,4 +1,4 @@
-import { ChatError, ErrorReason } from "../errors.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import { Buckets, type Rate } from "./buckets.ts";
 
 /** How often a user may do things on this node, by the names of the settings. 0 for as often as they like. */

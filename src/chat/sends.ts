@@ -3,26 +3,24 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { SendDirectRequest, SendGroupRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { type Content, ContentSchema } from "../../gen/parlance/chat/v1/content_pb.js";
 import { type SendResult, SendResultSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { ChatError, ErrorReason } from "../errors.ts";
-import { waitingFailPoint } from "../fail-points.ts";
-import type { Appended, Draft, Store } from "../store/store.ts";
-import type { Caller } from "./caller.ts";
+import { encodeDraft } from "../../wire/fast/message.ts";
+import type { SentMessage } from "../../wire/fast/sent.ts";
 import {
   directConversationId,
   groupConversationId,
   type MessageKey,
   messageIdOf,
   parseMessageId,
-} from "./ids.ts";
-import { encodeDraft } from "./messages-codec.ts";
-import { WireWriter } from "./wire-writer.ts";
+} from "../../wire/ids.ts";
+import { WireWriter } from "../../wire/writer.ts";
+import { waitingFailPoint } from "../fail-points.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { Appended, Draft } from "../model/records.ts";
+import type { Store } from "../store/store.ts";
 
 /** A message that was taken in. */
-export interface Sent {
-  messageId: string;
-  conversationId: string;
-  clientMessageId: string;
-  appended: Appended;
+export interface Sent extends SentMessage {
   /** What it takes in the store. */
   bytes: number;
 }

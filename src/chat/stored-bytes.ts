@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Store } from "../store/store.ts";
 
 /** The most users who are kept in memory. */

@@ -3,7 +3,7 @@ import { callMiddleware } from "../../clients/typescript/calls.ts";
 import { createTransport, ErrorReason, ParlanceError, Status } from "../../clients/typescript/index.ts";
 import { Line } from "../../clients/typescript/line.ts";
 import { AdminService } from "../../gen/parlance/admin/v1/admin_service_pb.js";
-import { type RpcDefinition, toDefinition } from "../rpc/definition.ts";
+import { type RpcDefinition, toDefinition } from "../../wire/definition.ts";
 import { fail } from "./errors.ts";
 
 /** The calls of `AdminService`. They reject with a `ParlanceError`. */

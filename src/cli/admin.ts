@@ -10,7 +10,7 @@ import {
   type Node,
   NodeState,
 } from "../../gen/parlance/admin/v1/admin_service_pb.js";
-import { loadSettings } from "../config.ts";
+import { loadSettings } from "../config/config.ts";
 import { type AdminClient, withAdmin } from "./admin-client.ts";
 import { fail, failUsage, warnOfVisibleSecrets } from "./errors.ts";
 import { createProgress } from "./progress.ts";

@@ -1,6 +1,6 @@
 import { defineCommand } from "citty";
 import { fail } from "./errors.ts";
-import { callerArgs, credentialsOf, serverArg, withServer } from "./options.ts";
+import { callerArgs, connectTimeoutMs, credentialsOf, serverArg, withServer } from "./options.ts";
 
 /** `parlance chat`: a chat in the terminal. */
 export const chatCommand = defineCommand({
@@ -20,8 +20,15 @@ export const chatCommand = defineCommand({
         "in scripts use `parlance tail` to receive and `parlance send` to send",
       );
     }
-    const { runChat } = await import("./chat/run.ts");
-    const options = { address: args.server, credentials, deviceId: args.device, stdin, stdout };
+    const { runChat } = await import("../../clients/terminal/run.ts");
+    const options = {
+      address: args.server,
+      credentials,
+      deviceId: args.device,
+      connectTimeoutMs,
+      stdin,
+      stdout,
+    };
     const unsent = await withServer(args.server, () => runChat(options));
     if (unsent > 0) {
       fail(

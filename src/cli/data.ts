@@ -2,8 +2,8 @@
 
 import { resolve } from "node:path";
 import { type ArgsDef, defineCommand } from "citty";
-import { type Config, loadSettings } from "../config.ts";
-import { backup, check, dataFileOf, migrateStore, restore } from "../maintenance.ts";
+import { type Config, loadSettings } from "../config/config.ts";
+import { backup, check, dataFileOf, migrateStore, restore } from "../host/maintenance.ts";
 import { CommandError, fail, warnOfVisibleSecrets } from "./errors.ts";
 import { createProgress } from "./progress.ts";
 

@@ -4,7 +4,7 @@
  * configuration is wrong.
  */
 
-import { ConfigError, visibleSecrets } from "../config.ts";
+import { ConfigError, visibleSecrets } from "../config/config.ts";
 
 /** Ends a command. Its message is shown to people as it is. */
 export class CommandError extends Error {

@@ -5,7 +5,7 @@ import {
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.js";
-import { toDefinition } from "../rpc/definition.ts";
+import { toDefinition } from "../../wire/definition.ts";
 import { fail } from "./errors.ts";
 import { serverArg } from "./options.ts";
 

@@ -1,5 +1,5 @@
 import type { ArgsDef } from "citty";
-import { optionOf, type Setting, settings } from "../settings.ts";
+import { optionOf, type Setting, settings } from "../config/settings.ts";
 
 /** The options of `serve`: `--config` and one for each setting, described by the table of settings. */
 export const settingArgs: ArgsDef = {

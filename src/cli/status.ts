@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import type { RunningServer } from "../server.ts";
+import type { RunningServer } from "../host/server.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** How often the delay of the event loop is measured. */

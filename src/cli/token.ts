@@ -1,7 +1,7 @@
 import { defineCommand } from "citty";
+import { isUserId, userIdRule } from "../../wire/user-id.ts";
 import { mintToken } from "../auth/mint.ts";
-import { isUserId, userIdRule } from "../auth/user-id.ts";
-import { loadSettings, settings } from "../config.ts";
+import { loadSettings, settings } from "../config/config.ts";
 import { parseDuration } from "./duration.ts";
 import { fail, failUsage, warnOfVisibleSecrets } from "./errors.ts";
 

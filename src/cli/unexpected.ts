@@ -1,4 +1,4 @@
-import { failureFacts } from "../failure-facts.ts";
+import { failureFacts } from "../telemetry/failure-facts.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** The exit code of a process in which something failed that nobody foresaw (EX_SOFTWARE of sysexits.h). */

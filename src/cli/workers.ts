@@ -7,8 +7,8 @@
 import cluster, { type Worker } from "node:cluster";
 import { availableParallelism } from "node:os";
 import { hostNodeName } from "../cluster/node-name.ts";
-import type { Config } from "../config.ts";
-import type { RunningServer } from "../server.ts";
+import type { Config } from "../config/config.ts";
+import type { RunningServer } from "../host/server.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** What a worker is told. */

@@ -1,5 +1,5 @@
 import { type Bus, type BusMessage, type NodeMessage, type NodeStatus, subjects } from "../bus/bus.ts";
-import type { Logger } from "../chat/logger.ts";
+import type { Logger } from "../model/logger.ts";
 import { clockOffset, clockToleranceMs } from "./clock.ts";
 
 /** How long nodes have to answer, and how long to listen on after an answer. */

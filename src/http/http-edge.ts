@@ -1,6 +1,6 @@
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
-import type { Logger } from "../chat/logger.ts";
 import type { Logins } from "../chat/logins.ts";
+import type { Logger } from "../model/logger.ts";
 import { type ConnectHandlerOptions, createConnectHandler } from "../rpc/connect/connect-handler.ts";
 import { guarded } from "../rpc/connect/guard.ts";
 import { createHealth } from "../rpc/health.ts";

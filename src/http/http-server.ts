@@ -3,16 +3,16 @@ import { createServer as createHttp2, type ServerHttp2Session } from "node:http2
 import { createServer as createHttps } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { Logger } from "../chat/logger.ts";
-import { failureFacts } from "../failure-facts.ts";
+import type { Logger } from "../model/logger.ts";
+import { guardSession } from "../net/connection-guard.ts";
+import type { ConnectionLimit } from "../net/connection-limit.ts";
+import { closeWhenIdle } from "../net/idle-session.ts";
+import { type KeepaliveLimits, probe, startKeepalive } from "../net/keepalive.ts";
+import { speaksHttp2 } from "../net/preface.ts";
+import { guardStreams } from "../net/stream-guard.ts";
+import { cutSilentPeers } from "../net/tcp-table.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
-import { guardSession } from "../rpc/connection-guard.ts";
-import type { ConnectionLimit } from "../rpc/connection-limit.ts";
-import { type KeepaliveLimits, probe, startKeepalive } from "../rpc/keepalive.ts";
-import { guardStreams } from "../rpc/stream-guard.ts";
-import { closeWhenIdle } from "./idle-session.ts";
-import { speaksHttp2 } from "./preface.ts";
-import { cutSilentPeers } from "./tcp-table.ts";
+import { failureFacts } from "../telemetry/failure-facts.ts";
 
 /** What keeps the HTTP port safe from careless and hostile peers. */
 export interface HttpServerLimits extends KeepaliveLimits {

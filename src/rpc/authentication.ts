@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Metadata } from "nice-grpc";
-import type { Caller } from "../chat/caller.ts";
 import type { Logins } from "../chat/logins.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
-import { deviceKey } from "./client-headers.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import { deviceKey } from "../net/client-headers.ts";
 
 const maxTokenLength = 8_192;
 /** As the rule of `Device.device_id`, for what can be sent in metadata: ASCII, without the comma. */

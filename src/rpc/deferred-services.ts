@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "nice-grpc";
-import type { Logger } from "../chat/logger.ts";
 import type { Logins } from "../chat/logins.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { Logger } from "../model/logger.ts";
 import { Call, pathOf } from "./calls.ts";
 import { chatServices, type MountableService, mountable, type ServiceParts } from "./services.ts";
 

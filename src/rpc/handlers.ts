@@ -10,9 +10,9 @@ import type { ConversationService } from "../../gen/parlance/chat/v1/conversatio
 import type { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import type { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import type { Caller } from "../chat/caller.ts";
 import type { Chat } from "../chat/chat.ts";
 import { sendResultOf } from "../chat/sends.ts";
+import type { Caller } from "../model/caller.ts";
 
 /** A method's work, apart from any edge: a request that keeps the schema's rules, and who makes it, to a response. */
 export type Handler<Input extends DescMessage, Output extends DescMessage> = (

@@ -4,7 +4,7 @@ import {
   Health as HealthService,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.js";
-import { type RpcDefinition, refuseUndecodable, toDefinition } from "./definition.ts";
+import { type RpcDefinition, refuseUndecodable, toDefinition } from "../../wire/definition.ts";
 
 export { ServingStatus };
 

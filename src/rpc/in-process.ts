@@ -10,10 +10,10 @@ import { ConversationService } from "../../gen/parlance/chat/v1/conversation_ser
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import type { Caller } from "../chat/caller.ts";
+import { findMistyped, type Mistyped } from "../../wire/field-types.ts";
 import type { Chat } from "../chat/chat.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
-import { findMistyped, type Mistyped } from "./field-types.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
 import { createHandlers, type Handler, type Handlers, type UnaryName } from "./handlers.ts";
 import type { RequestValidator } from "./validation.ts";
 

@@ -1,6 +1,6 @@
-import type { Caller } from "../chat/caller.ts";
 import type { Chat } from "../chat/chat.ts";
 import type { Sends, Sent } from "../chat/sends.ts";
+import type { Caller } from "../model/caller.ts";
 
 const limit = "maxNewDirectsPerMinute";
 

@@ -1,7 +1,7 @@
 import type { CallContext } from "nice-grpc";
 import { defaultLoginRates, type LoginRate, type LoginRates, RateLimits } from "../chat/rate-limits.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
-import type { CallerAddresses } from "./caller-address.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { CallerAddresses } from "../net/caller-address.ts";
 
 /** Whom the limit of the node is kept for. */
 const everyone = "";

@@ -1,13 +1,14 @@
 import { type StreamRequest, StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import type { Caller } from "../chat/caller.ts";
-import { type EventInit, encodeEvent, encodeSent } from "../chat/frames.ts";
-import type { Session } from "../chat/session.ts";
-import type { WireWriter } from "../chat/wire-writer.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { encodeSent } from "../../wire/fast/sent.ts";
+import type { WireWriter } from "../../wire/writer.ts";
 import { waitingFailPoint } from "../fail-points.ts";
-import type { CallHandle, Receiver } from "./call-handles.ts";
+import { type EventInit, encodeEvent } from "../live/frames.ts";
+import type { Session } from "../live/session.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { CallHandle, Receiver } from "../net/call-handles.ts";
+import { toStatus } from "../net/errors.ts";
 import { checkRequest } from "./calls.ts";
-import { toStatus } from "./errors.ts";
 import type { ServiceParts } from "./services.ts";
 
 /** A session whose stream has requests to come. */

@@ -19,7 +19,7 @@ import {
   type ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
-import { type RpcDefinition, refuseUndecodable, toDefinition } from "./definition.ts";
+import { type RpcDefinition, refuseUndecodable, toDefinition } from "../../wire/definition.ts";
 
 type Definition = RpcDefinition<typeof ServerReflection>;
 type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"]>;

@@ -8,14 +8,14 @@ import {
   StreamRequestSchema,
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Open } from "../../gen/parlance/chat/v1/event_pb.js";
-import type { Caller } from "../chat/caller.ts";
-import { type Session, stuckAfterMs } from "../chat/session.ts";
-import { WireWriter } from "../chat/wire-writer.ts";
-import { ChatError, ErrorReason } from "../errors.ts";
+import { WireWriter } from "../../wire/writer.ts";
+import { type Session, stuckAfterMs } from "../live/session.ts";
+import type { Caller } from "../model/caller.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import { type CallHandle, callIdKey } from "../net/call-handles.ts";
+import { statusOf, toStatus } from "../net/errors.ts";
 import { authenticate } from "./authentication.ts";
-import { type CallHandle, callIdKey } from "./call-handles.ts";
 import { Call, checkRequest, pathOf } from "./calls.ts";
-import { statusOf, toStatus } from "./errors.ts";
 import { encodeRefusal, receiveRequests } from "./receive.ts";
 import { type TakeRate, takeRateOfMethod } from "./rpc-rates.ts";
 import type { ServiceParts } from "./services.ts";

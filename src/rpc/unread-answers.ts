@@ -1,5 +1,5 @@
-import { ChatError, ErrorReason } from "../errors.ts";
-import type { CallHandle } from "./call-handles.ts";
+import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { CallHandle } from "../net/call-handles.ts";
 
 /** A call whose answer may not have left yet. */
 type Answering = Pick<CallHandle, "unreadBytes" | "onClosed">;

@@ -7,7 +7,7 @@ import {
 } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
-import { ChatError, type ChatErrorDetails, ErrorReason } from "../errors.ts";
+import { ChatError, type ChatErrorDetails, ErrorReason } from "../model/errors.ts";
 import { createListLengths } from "./list-lengths.ts";
 import { createQuickCheck } from "./quick-check.ts";
 

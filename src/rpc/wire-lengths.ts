@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, DescService } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { type RpcDefinition, Undecodable } from "./definition.ts";
+import { type RpcDefinition, Undecodable } from "../../wire/definition.ts";
 import { maxEntriesOf, type OverlongList, overlong } from "./list-lengths.ts";
 
 /** What a handler finds in place of a request that has a list too long to be decoded. */

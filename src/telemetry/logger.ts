@@ -1,8 +1,15 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from "pino";
-import type { Config } from "../config.ts";
+import type { LoggedCalls } from "../model/logger.ts";
 import { redact } from "./redact.ts";
 
 export type { Logger };
+
+/** What is logged. */
+export interface LoggerSettings {
+  /** The lowest level of lines that are written, one of pino's. */
+  logLevel: string;
+  logCalls?: LoggedCalls;
+}
 
 /**
  * Makes the process's logger: JSON, one object a line. It writes to the
@@ -19,9 +26,9 @@ export type { Logger };
  * @param to where lines go, for tests
  */
 export function createLogger(
-  config: Pick<Config, "logLevel"> & Partial<Pick<Config, "logCalls">>,
+  config: LoggerSettings,
   to: DestinationStream = destination({ fd: 2, sync: false, maxLength: 4_194_304 }),
-): Logger & { calls?: Config["logCalls"] } {
+): Logger & { calls?: LoggedCalls } {
   const logger = pino(
     {
       level: config.logLevel,

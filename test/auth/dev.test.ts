@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createDevVerifier } from "../../src/auth/dev.ts";
 import { createJwtVerifier } from "../../src/auth/jwt.ts";
 import { mintToken } from "../../src/auth/mint.ts";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 
 const secret = "a secret of the tests that is long enough";
 

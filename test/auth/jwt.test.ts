@@ -3,7 +3,7 @@ import { SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createJwtVerifier, type JwtOptions } from "../../src/auth/jwt.ts";
 import { mintToken } from "../../src/auth/mint.ts";
-import { ChatError, ErrorReason } from "../../src/errors.ts";
+import { ChatError, ErrorReason } from "../../src/model/errors.ts";
 
 const secret = "a secret of the tests that is long enough";
 const nowSeconds = () => Math.floor(Date.now() / 1000);

@@ -3,7 +3,7 @@ import { createValidator } from "@bufbuild/protovalidate";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LoginRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { isUserId } from "../../src/auth/user-id.ts";
+import { isUserId } from "../../wire/user-id.ts";
 import { seed } from "../support/seed.ts";
 
 const validator = createValidator();

@@ -3,8 +3,8 @@
 import { create, type DescField, type DescMessage, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
-import { toDefinition } from "../../src/rpc/definition.ts";
 import { chatServices } from "../../src/rpc/services.ts";
+import { toDefinition } from "../../wire/definition.ts";
 
 /** The codes that the server must never answer, whatever it is sent. */
 export const serverFaults = ["INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"];

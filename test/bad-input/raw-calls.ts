@@ -5,7 +5,7 @@ import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js"
 import { Status } from "nice-grpc";
 import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
-import { readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
+import { readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 import type { Failure } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { Status } from "nice-grpc";
-import { readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
+import { readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 
 /** What the server did with a call of a raw peer. */
 export interface Outcome {

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { ErrorReason } from "../../src/errors.ts";
+import type { ErrorReason } from "../../src/model/errors.ts";
 
 /**
  * What a refusal has to say: to be compared with `toMatchObject`. The reason is

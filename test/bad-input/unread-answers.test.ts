@@ -3,7 +3,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { ListMessagesRequestSchema } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
+import { readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 import { FramePeer, FrameType, frame, headerBlock } from "./raw-http2.ts";

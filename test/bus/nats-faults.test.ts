@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Bus, type BusMessage, subjects } from "../../src/bus/bus.ts";
-import { createNatsBus } from "../../src/bus/nats.ts";
+import { createNatsBus } from "../../src/bus/nats/nats-bus.ts";
 import { everyMessage, numbered } from "../contracts/bus.ts";
 import { eventually } from "../support/eventually.ts";
 import { type NatsServer, natsServerIsThere, startNatsServer } from "../support/nats.ts";

@@ -4,7 +4,7 @@
  * `nodes` with its process id. What it logs goes to its standard output.
  */
 
-import { createNatsBus } from "../../src/bus/nats.ts";
+import { createNatsBus } from "../../src/bus/nats/nats-bus.ts";
 import { testEpoch } from "../support/test-epoch.ts";
 
 const write = (_fields: object, message: string) => void process.stdout.write(`${message}\n`);

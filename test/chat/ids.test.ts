@@ -11,7 +11,7 @@ import {
   peerOf,
   personalConversationId,
   writeMessageId,
-} from "../../src/chat/ids.ts";
+} from "../../wire/ids.ts";
 import { seed } from "../support/seed.ts";
 
 /** Ids of users: any Unicode text, with the characters that mean something in conversation ids often among it. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { keepFrames } from "../../src/chat/kept-frames.ts";
-import { EventKind, type LogEvent } from "../../src/store/store.ts";
+import { keepFrames } from "../../src/live/kept-frames.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 
 function eventAt(position: number, bodyBytes = 10): LogEvent {
   const body = new Uint8Array(bodyBytes).fill(position);

@@ -12,11 +12,11 @@ import {
   MembershipChangedSchema,
   Role,
 } from "../../gen/parlance/chat/v1/group_pb.js";
-import { createLogFramer } from "../../src/chat/log-frame.ts";
-import { decodeMessage, encodeDraft } from "../../src/chat/messages-codec.ts";
-import { WireWriter } from "../../src/chat/wire-writer.ts";
-import { eventKindOf, fieldOf } from "../../src/store/event-field.ts";
-import { EventKind, type LogEvent } from "../../src/store/store.ts";
+import { eventKindOf, fieldOf } from "../../wire/event-field.ts";
+import { createLogFramer } from "../../wire/event-frame.ts";
+import { decodeMessage, encodeDraft } from "../../wire/fast/message.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
+import { WireWriter } from "../../wire/writer.ts";
 import { seed } from "../support/seed.ts";
 
 const maxNumber = 2 ** 52 - 1;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createJoiner } from "../../src/chat/joiner.ts";
-import { Outbox, type OutboxOptions } from "../../src/chat/outbox.ts";
+import { createJoiner } from "../../src/live/joiner.ts";
+import { Outbox, type OutboxOptions } from "../../src/live/outbox.ts";
 import { seed } from "../support/seed.ts";
 
 /** An outbox that has nothing to refill with. */

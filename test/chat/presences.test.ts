@@ -6,9 +6,9 @@ import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb
 import { WatchPresenceRequestSchema } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type BusMessage, type PresenceMessage, subjects } from "../../src/bus/bus.ts";
 import { createLocalBus } from "../../src/bus/local.ts";
-import { Hub } from "../../src/chat/hub.ts";
-import { Presences } from "../../src/chat/presences.ts";
-import type { Session } from "../../src/chat/session.ts";
+import { Hub } from "../../src/live/hub.ts";
+import { Presences } from "../../src/live/presences.ts";
+import type { Session } from "../../src/live/session.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { makeDataDir } from "../support/serve-child.ts";

@@ -7,12 +7,13 @@ import { type BusMessage, type LogMessage, subjects } from "../../src/bus/bus.ts
 import { createLocalBus } from "../../src/bus/local.ts";
 import { encodeAny } from "../../src/bus/nats/codec.ts";
 import { createSeal } from "../../src/bus/nats/seal.ts";
-import { parseConversationId } from "../../src/chat/ids.ts";
-import { createLogFramer } from "../../src/chat/log-frame.ts";
-import { createPublisher } from "../../src/chat/publisher.ts";
-import { Tail } from "../../src/chat/tail.ts";
+import { createPublisher } from "../../src/live/publisher.ts";
+import { Tail } from "../../src/live/tail.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
-import { EventKind, type LogEvent, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import { createLogFramer } from "../../wire/event-frame.ts";
+import { parseConversationId } from "../../wire/ids.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import { settings, toGroup, toUser, unique } from "../contracts/store-support.ts";
 import { eventually } from "../support/eventually.ts";
 import { seed } from "../support/seed.ts";

@@ -9,10 +9,10 @@ import {
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ContentSchema } from "../../gen/parlance/chat/v1/content_pb.js";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { encodeSendResponse, encodeSent } from "../../src/chat/frames.ts";
-import { encodeDraft } from "../../src/chat/messages-codec.ts";
 import { sendResultOf } from "../../src/chat/sends.ts";
-import { WireWriter } from "../../src/chat/wire-writer.ts";
+import { encodeDraft } from "../../wire/fast/message.ts";
+import { encodeSendResponse, encodeSent } from "../../wire/fast/sent.ts";
+import { WireWriter } from "../../wire/writer.ts";
 import { seed } from "../support/seed.ts";
 
 /** One for all, as in the server: what one message leaves behind must not show in the next. */

@@ -5,7 +5,7 @@ import { parseDuration } from "../../src/cli/duration.ts";
 import { CommandError } from "../../src/cli/errors.ts";
 import { sendCommand } from "../../src/cli/send.ts";
 import { settingArgs, settingOptions } from "../../src/cli/setting-args.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/config.ts";
 
 const check =
   (...rawArgs: string[]) =>

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { backup, restore } from "../../src/maintenance.ts";
+import { backup, restore } from "../../src/host/maintenance.ts";
 import { failureIn, failureOf } from "../support/errors.ts";
 import { startTestServer, type TestServer, text } from "../support/server.ts";
 

@@ -1,6 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { RunningServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/host/server.ts";
 import { serve, temporaryFolder, until } from "../sdk/server.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;

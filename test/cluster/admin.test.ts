@@ -7,7 +7,7 @@ import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/gr
 import { AdminService, NodeSchema, NodeState } from "../../gen/parlance/admin/v1/admin_service_pb.js";
 import { CloseReason } from "../../gen/parlance/chat/v1/event_pb.js";
 import { formatNodes } from "../../src/cli/admin.ts";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/config.ts";
 import { clientOf } from "../support/clients.ts";
 import { connect } from "../support/connect.ts";
 import { failureOf } from "../support/errors.ts";

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import type { Bus } from "../../src/bus/bus.ts";
 import { createLocalBus } from "../../src/bus/local.ts";
-import { createNatsBus } from "../../src/bus/nats.ts";
+import { createNatsBus } from "../../src/bus/nats/nats-bus.ts";
 import { hostNodeName } from "../../src/cluster/node-name.ts";
 import { joinNodes, NodeNameTaken, type NodeState, type Nodes } from "../../src/cluster/nodes.ts";
 import { describeWithCluster } from "../support/cluster.ts";

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
-import { directConversationId } from "../../src/chat/ids.ts";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { directConversationId } from "../../wire/ids.ts";
 import { createClock, missingClock } from "../faults/disturb/clock.ts";
 import {
   type ClusterNode,

@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
-import { directConversationId, groupConversationId } from "../../src/chat/ids.ts";
-import type { Audience } from "../../src/store/store.ts";
+import { directConversationId, groupConversationId } from "../../wire/ids.ts";
+import type { Audience } from "../../wire/log-event.ts";
 import { type Cluster, describeWithCluster, startCluster } from "../support/cluster.ts";
 import { connect, logIn } from "../support/connect.ts";
 import { text } from "../support/server.ts";

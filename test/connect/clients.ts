@@ -17,7 +17,7 @@ import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { fromJsonForm, jsonOptions, toJsonForm } from "../../src/rpc/connect/json.ts";
 import { jsonMethodOf } from "../../src/rpc/connect/json-schemas.ts";
-import { readErrorDetails } from "../../src/rpc/error-details.ts";
+import { readErrorDetails } from "../../wire/error-details.ts";
 import type { Failure } from "../support/errors.ts";
 
 /** The ways to call the HTTP port, each with whether it can stream both ways. */

@@ -7,8 +7,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
+import { JoinPolicy } from "../../src/model/records.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
-import { JoinPolicy } from "../../src/store/store.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 const conversationId = "d:ada:ben";

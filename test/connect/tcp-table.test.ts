@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer, connect as dial, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { connectionsSendingAgain, cutSilentPeers, keyOf } from "../../src/http/tcp-table.ts";
+import { connectionsSendingAgain, cutSilentPeers, keyOf } from "../../src/net/tcp-table.ts";
 import { createHost, missingNetwork } from "../faults/disturb/network.ts";
 
 const head =

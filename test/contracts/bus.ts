@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Bus, type BusMessage, EphemeralKind, subjects } from "../../src/bus/bus.ts";
-import { EventKind } from "../../src/store/store.ts";
+import { EventKind } from "../../wire/log-event.ts";
 import { eventually } from "../support/eventually.ts";
 
 /** One of each kind, with everything set that may be set. */

@@ -5,8 +5,9 @@ import {
   MembershipChange,
   MembershipChangedSchema,
 } from "../../gen/parlance/chat/v1/group_pb.js";
-import { ErrorReason } from "../../src/errors.ts";
-import { EventKind, JoinPolicy, type LogEvent, Role } from "../../src/store/store.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { JoinPolicy, Role } from "../../src/model/records.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, range, refused, settings, toGroup, toUser, unique } from "./store-support.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
-import { EventKind, type LogEvent } from "../../src/store/store.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import type { StoreUnderTest } from "./store.ts";
 import {
   bodyOf,

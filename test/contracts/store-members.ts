@@ -1,8 +1,9 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { MembershipChange, MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
-import { ErrorReason } from "../../src/errors.ts";
-import { JoinPolicy, type LogEvent, Role } from "../../src/store/store.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { JoinPolicy, Role } from "../../src/model/records.ts";
+import type { LogEvent } from "../../wire/log-event.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, refused, toGroup, unique } from "./store-support.ts";
 

@@ -1,12 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  type LogEvent,
-  type MissedConversation,
-  type MissedPage,
-  Role,
-  type Store,
-} from "../../src/store/store.ts";
+import { type MissedConversation, type MissedPage, Role } from "../../src/model/records.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { LogEvent } from "../../wire/log-event.ts";
 import { seed } from "../support/seed.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { type Action, actions, MembershipModel } from "./store-model.ts";

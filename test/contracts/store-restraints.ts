@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
-import { JoinPolicy, type MemberRecord, Role, type Store } from "../../src/store/store.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { JoinPolicy, type MemberRecord, Role } from "../../src/model/records.ts";
+import type { Store } from "../../src/store/store.ts";
 import { seed } from "../support/seed.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, refused, settings, toGroup, unique } from "./store-support.ts";

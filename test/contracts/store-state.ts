@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, range, refused, toGroup, toUser, unique } from "./store-support.ts";
 

@@ -1,12 +1,7 @@
 import { expect } from "vitest";
-import { groupConversationId } from "../../src/store/group-events.ts";
-import {
-  type Draft,
-  type GroupSettings,
-  JoinPolicy,
-  type SeqRange,
-  type Store,
-} from "../../src/store/store.ts";
+import { type Draft, type GroupSettings, JoinPolicy, type SeqRange } from "../../src/model/records.ts";
+import type { Store } from "../../src/store/store.ts";
+import { groupConversationId } from "../../wire/ids.ts";
 
 let made = 0;
 

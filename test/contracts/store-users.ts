@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import type { SessionRecord } from "../../src/store/store.ts";
+import type { SessionRecord } from "../../src/model/records.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { unique } from "./store-support.ts";
 

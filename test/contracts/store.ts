@@ -1,7 +1,8 @@
 /** What every store promises: run it against each implementation. */
 
 import { afterAll, beforeAll, describe } from "vitest";
-import type { Audience, Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { Audience } from "../../wire/log-event.ts";
 import { audienceTests } from "./store-audience.ts";
 import { conversationTests } from "./store-conversations.ts";
 import { groupTests } from "./store-groups.ts";

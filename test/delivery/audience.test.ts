@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
-import { groupConversationId } from "../../src/chat/ids.ts";
+import { groupConversationId } from "../../wire/ids.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 import { appendUnknownToFile, unknownField } from "../support/unknown-events.ts";
 

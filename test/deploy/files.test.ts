@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { Ajv } from "ajv";
 import { describe, expect, test } from "vitest";
-import { loadConfig } from "../../src/config.ts";
-import { settings, variableOf } from "../../src/settings.ts";
+import { loadConfig } from "../../src/config/config.ts";
+import { settings, variableOf } from "../../src/config/settings.ts";
 import { comingSettings, deployFiles, parseYaml, readYaml, variablesIn, whyMissing } from "./files.ts";
 
 const packageJson = JSON.parse(readFileSync("package.json", "utf8"));

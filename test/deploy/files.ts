@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { settings } from "../../src/settings.ts";
+import { settings } from "../../src/config/settings.ts";
 
 /** Settings of clusters that the files use and that `settings` does not have yet; none once all are there. */
 export const comingSettings: readonly string[] = ["databaseUrl", "natsUrl", "adminPort"].every((name) =>

@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { settings, variableOf } from "../../src/settings.ts";
+import { settings, variableOf } from "../../src/config/settings.ts";
 import { comingSettings, parseYaml, whyMissing } from "./files.ts";
 
 const helmMissing = whyMissing("helm", ["version"], "go install helm.sh/helm/v3/cmd/helm@v3.19.0");

@@ -5,7 +5,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { ChannelCredentials, createChannel, Status } from "nice-grpc";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/config.ts";
 import { type Clients, clientsOf } from "../support/clients.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";

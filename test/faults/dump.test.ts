@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { EventKind, type LogEvent } from "../../src/store/store.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import { dumpStore } from "./dump.ts";
 
 const place = { conversationId: "g:g", seq: 1, position: 1, senderId: "ada", acceptTimeMs: 1 };

@@ -5,10 +5,11 @@ import {
   MembershipChangedSchema,
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { messageIdOf } from "../../src/chat/ids.ts";
 import { fromJsonForm, jsonOf, jsonOptions } from "../../src/rpc/connect/json.ts";
 import { jsonSchemaOf } from "../../src/rpc/connect/json-schemas.ts";
-import { EventKind, type LogEvent, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import { messageIdOf } from "../../wire/ids.ts";
+import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import type { SeenEvent } from "./history.ts";
 
 /** An event of the log as the store has it, with what it changes of who is in a group. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { checkStore } from "../../src/store/sqlite/check.ts";
+import { checkStore } from "../../src/store/sqlite/file/check.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { makeDataDir, type ServeChild, type ServeOptions, startServe } from "../support/serve-child.ts";
 import type { Violation } from "./checker/violation.ts";

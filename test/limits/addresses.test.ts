@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { Metadata } from "nice-grpc";
 import { describe, expect, test } from "vitest";
-import { ConfigError, loadConfig } from "../../src/config.ts";
-import { ErrorReason } from "../../src/errors.ts";
-import { addressKey, parseNetworks, plainAddress } from "../../src/networks.ts";
-import { CallerAddresses } from "../../src/rpc/caller-address.ts";
+import { ConfigError, loadConfig } from "../../src/config/config.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { CallerAddresses } from "../../src/net/caller-address.ts";
+import { addressKey, parseNetworks, plainAddress } from "../../src/net/networks.ts";
 import { httpClients } from "../connect/clients.ts";
 import { failureOf } from "../support/errors.ts";
 import { seed } from "../support/seed.ts";

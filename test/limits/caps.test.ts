@@ -2,7 +2,7 @@ import { connect as dial, type Socket } from "node:net";
 import type { CallOptions } from "nice-grpc";
 import { afterEach, expect, test } from "vitest";
 import { JoinPolicy } from "../../gen/parlance/chat/v1/group_pb.js";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 import { failureIn, failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";

@@ -1,8 +1,8 @@
 import type { CallOptions } from "nice-grpc";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ErrorReason } from "../../src/errors.ts";
 import { createParlance } from "../../src/index.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 import { requestRates, rpcRates } from "../../src/rpc/rpc-rates.ts";
 import { chatServices } from "../../src/rpc/services.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";

@@ -9,11 +9,11 @@ import {
 } from "nice-grpc";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ChatError, ErrorReason } from "../../src/errors.ts";
-import { type CallHandlesOptions, callIdKey, createCallHandles } from "../../src/rpc/call-handles.ts";
-import { toDefinition } from "../../src/rpc/definition.ts";
-import { readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
-import { toStatus } from "../../src/rpc/errors.ts";
+import { ChatError, ErrorReason } from "../../src/model/errors.ts";
+import { type CallHandlesOptions, callIdKey, createCallHandles } from "../../src/net/call-handles.ts";
+import { toStatus } from "../../src/net/errors.ts";
+import { toDefinition } from "../../wire/definition.ts";
+import { readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 
 const { sendDirect, stream } = toDefinition(ChatService);
 const definition = { sendDirect, stream };

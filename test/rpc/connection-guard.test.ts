@@ -5,10 +5,10 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { createChannel, createClient, createServer } from "nice-grpc";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { guardConnections } from "../../src/rpc/connection-guard.ts";
-import { toDefinition } from "../../src/rpc/definition.ts";
-import { preparingServers } from "../../src/rpc/http2-servers.ts";
-import { startKeepalive } from "../../src/rpc/keepalive.ts";
+import { guardConnections } from "../../src/net/connection-guard.ts";
+import { preparingServers } from "../../src/net/http2-servers.ts";
+import { startKeepalive } from "../../src/net/keepalive.ts";
+import { toDefinition } from "../../wire/definition.ts";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 

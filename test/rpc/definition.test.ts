@@ -9,7 +9,7 @@ import {
   type StreamRequest,
   StreamResponseSchema,
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { refuseUndecodable, toDefinition, Undecodable } from "../../src/rpc/definition.ts";
+import { refuseUndecodable, toDefinition, Undecodable } from "../../wire/definition.ts";
 
 const { sendDirect, stream } = toDefinition(ChatService);
 const definition = { sendDirect, stream };

@@ -5,10 +5,10 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ChatError, ErrorReason } from "../../src/errors.ts";
-import { toDefinition } from "../../src/rpc/definition.ts";
-import { readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
-import { statusOf, toServerError, toStatus } from "../../src/rpc/errors.ts";
+import { ChatError, ErrorReason } from "../../src/model/errors.ts";
+import { statusOf, toServerError, toStatus } from "../../src/net/errors.ts";
+import { toDefinition } from "../../wire/definition.ts";
+import { readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 
 const { sendDirect } = toDefinition(ChatService);
 

@@ -4,8 +4,8 @@ import { connect as connectTcp } from "node:net";
 import { createChannel, createClient, createServer, Status } from "nice-grpc";
 import { expect, onTestFinished, test } from "vitest";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { toDefinition } from "../../src/rpc/definition.ts";
-import { type GrpcServerSettings, grpcServerOptions } from "../../src/rpc/grpc-options.ts";
+import { type GrpcServerSettings, grpcServerOptions } from "../../src/rpc/grpc/grpc-options.ts";
+import { toDefinition } from "../../wire/definition.ts";
 
 const { sendDirect, stream } = toDefinition(ChatService);
 const definition = { sendDirect, stream };

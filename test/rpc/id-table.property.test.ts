@@ -3,8 +3,8 @@ import { connect, createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
-import { IdTable } from "../../src/rpc/id-table.ts";
-import { tableStreams } from "../../src/rpc/stream-table.ts";
+import { IdTable } from "../../src/net/id-table.ts";
+import { tableStreams } from "../../src/net/stream-table.ts";
 import { seed } from "../support/seed.ts";
 
 /** Numbers as calls and streams have them, and some that are too large for an array. */

@@ -5,7 +5,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { keyOf } from "../../src/http/tcp-table.ts";
+import { keyOf } from "../../src/net/tcp-table.ts";
 import { type Certificate, makeCertificate } from "../support/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestServer } from "../support/server.ts";

@@ -1,7 +1,7 @@
 import { create, type DescField, type DescMessage, type DescOneof, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ChatError } from "../../src/errors.ts";
+import { ChatError } from "../../src/model/errors.ts";
 import { maxEntriesOf } from "../../src/rpc/list-lengths.ts";
 import { chatServices } from "../../src/rpc/services.ts";
 import { createRequestValidator } from "../../src/rpc/validation.ts";

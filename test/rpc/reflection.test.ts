@@ -12,11 +12,11 @@ import type {
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { ChatError, ErrorReason } from "../../src/errors.ts";
-import { toDefinition } from "../../src/rpc/definition.ts";
-import { toServerError } from "../../src/rpc/errors.ts";
+import { ChatError, ErrorReason } from "../../src/model/errors.ts";
+import { toServerError } from "../../src/net/errors.ts";
 import { createHealth } from "../../src/rpc/health.ts";
 import { createReflection } from "../../src/rpc/reflection.ts";
+import { toDefinition } from "../../wire/definition.ts";
 
 const buf = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
 const run = promisify(execFile);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 import { UnreadAnswers } from "../../src/rpc/unread-answers.ts";
 
 /** Calls with 600 unread bytes each, of which 1,000 are allowed. */

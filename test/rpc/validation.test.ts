@@ -6,7 +6,7 @@ import {
   StreamRequestSchema,
 } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 import { createRequestValidator } from "../../src/rpc/validation.ts";
 
 const validator = createRequestValidator();

@@ -7,7 +7,7 @@ import {
   ParlanceError,
   Status,
 } from "../../clients/typescript/index.ts";
-import type { RunningServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/host/server.ts";
 import { seed } from "../support/seed.ts";
 import { serve, temporaryFolder } from "./server.ts";
 

@@ -9,7 +9,7 @@ import {
   type ParlanceError,
   Status,
 } from "../../clients/typescript/index.ts";
-import type { RunningServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/host/server.ts";
 import { serve, temporaryFolder, until } from "./server.ts";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;

@@ -1,7 +1,7 @@
 import { createServer, type Socket, connect as tcpConnect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connect } from "../../clients/typescript/index.ts";
-import type { RunningServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/host/server.ts";
 import { serve, temporaryFolder, until } from "./server.ts";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;

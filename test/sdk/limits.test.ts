@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { connect, ErrorReason, type ParlanceError } from "../../clients/typescript/index.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { ChatError, createParlance } from "../../src/index.ts";
-import { toStatus } from "../../src/rpc/errors.ts";
+import { toStatus } from "../../src/net/errors.ts";
 import { temporaryFolder } from "./server.ts";
 
 const retryAfterMs = 150;

@@ -2,7 +2,7 @@ import { createChannel } from "nice-grpc";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type ConnectOptions, connect, createTransport } from "../../clients/typescript/index.ts";
 import { AdminService } from "../../gen/parlance/admin/v1/admin_service_pb.js";
-import type { RunningServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/host/server.ts";
 import { clientOf } from "../support/clients.ts";
 import { freePort } from "../support/free-port.ts";
 import { serve, temporaryFolder, until } from "./server.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { audienceOf, maySee } from "../../src/store/audience.ts";
+import { audienceOf, maySee } from "../../src/rules/audience.ts";
 
 test("an event that says nothing of an audience has none", () => {
   expect(audienceOf({ aboutSeq: null, onlyUserIds: null })).toBeUndefined();

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { checkStore } from "../../src/store/sqlite/check.ts";
+import { checkStore } from "../../src/store/sqlite/file/check.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { settings, toUser } from "../contracts/store-support.ts";
 import { randomFor } from "../support/seed.ts";

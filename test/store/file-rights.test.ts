@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { backup, restore } from "../../src/host/maintenance.ts";
 import { createParlance, createSqliteStore } from "../../src/index.ts";
-import { backup, restore } from "../../src/maintenance.ts";
 import { connect, logIn } from "../support/connect.ts";
 import { makeDataDir, startServe } from "../support/serve-child.ts";
 import { text } from "../support/server.ts";

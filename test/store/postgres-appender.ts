@@ -4,9 +4,10 @@
  * that are the same send the same messages.
  */
 
-import { ChatError } from "../../src/errors.ts";
+import { ChatError } from "../../src/model/errors.ts";
+import type { Appended } from "../../src/model/records.ts";
 import { createPostgresStore, StoreOpenError } from "../../src/store/postgres/postgres-store.ts";
-import type { Appended, Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 
 const [url, groupId, name, count] = process.argv.slice(2) as [string, string, string, string];
 const store = await open();

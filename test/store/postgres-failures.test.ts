@@ -2,9 +2,10 @@
 
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
+import { Role } from "../../src/model/records.ts";
 import { createPostgresStore } from "../../src/store/postgres/postgres-store.ts";
-import { Role, type Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { refused, settings, toUser } from "../contracts/store-support.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 

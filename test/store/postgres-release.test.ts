@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { ErrorReason } from "../../src/errors.ts";
+import { ErrorReason } from "../../src/model/errors.ts";
 import { createPostgresStore } from "../../src/store/postgres/postgres-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { refused, settings, toGroup, toUser } from "../contracts/store-support.ts";

@@ -5,9 +5,9 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { GroupSchema, MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
-import { encodeGroup, encodeMembershipChanged, MembershipChange } from "../../src/store/group-events.ts";
-import { fill, StandIns } from "../../src/store/postgres/templates.ts";
-import { JoinPolicy, Role } from "../../src/store/store.ts";
+import { JoinPolicy, Role } from "../../src/model/records.ts";
+import { encodeGroup, encodeMembershipChanged, MembershipChange } from "../../src/rules/group-events.ts";
+import { fill, StandIns } from "../../src/store/postgres/tables/templates.ts";
 import { seed } from "../support/seed.ts";
 
 const text = fc.string({ unit: "binary", maxLength: 60 });

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { WorkerChannel } from "../../src/store/sqlite/channel.ts";
 import type { Thread } from "../../src/store/sqlite/commands.ts";
+import { WorkerChannel } from "../../src/store/sqlite/thread/channel.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "parlance-commands-"));
 const shared = () => new Int32Array(new SharedArrayBuffer(4));
@@ -17,7 +17,7 @@ const workerData = {
 const channels = (["writer", "reader"] as const).map(
   (thread: Thread) =>
     new WorkerChannel<Thread>({
-      url: new URL(`../../src/store/sqlite/${thread}.ts`, import.meta.url),
+      url: new URL(`../../src/store/sqlite/thread/${thread}.ts`, import.meta.url),
       workerData,
       maxWaiting: 100,
       maxWaitingBytes: 1e6,

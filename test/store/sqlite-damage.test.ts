@@ -12,10 +12,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { checkStore } from "../../src/store/sqlite/check.ts";
-import { isLogDamaged } from "../../src/store/sqlite/log-damage.ts";
+import { checkStore } from "../../src/store/sqlite/file/check.ts";
+import { isLogDamaged } from "../../src/store/sqlite/file/log-damage.ts";
+import { openTransferSource } from "../../src/store/sqlite/file/transfer-source.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
-import { openTransferSource } from "../../src/store/sqlite/transfer-source.ts";
 import { toUser } from "../contracts/store-support.ts";
 import { randomFor } from "../support/seed.ts";
 

@@ -5,7 +5,7 @@ import { ConversationService } from "../../gen/parlance/chat/v1/conversation_ser
 import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
-import { type RpcDefinition, toDefinition } from "../../src/rpc/definition.ts";
+import { type RpcDefinition, toDefinition } from "../../wire/definition.ts";
 import { TestStream } from "./test-stream.ts";
 
 type ClientOf<Service extends DescService> = Client<RpcDefinition<Service>>;

@@ -1,6 +1,6 @@
 import { type CallOptions, ClientError, type Metadata, Status } from "nice-grpc";
 import type { Status as RpcStatus } from "../../gen/google/rpc/status_pb.js";
-import { type ErrorDetails, readErrorDetails, statusDetailsKey } from "../../src/rpc/error-details.ts";
+import { type ErrorDetails, readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 
 /** What a caller learns from an error: code, reason and details. */
 export interface Failure extends ErrorDetails {

@@ -1,7 +1,7 @@
 /** Servers for tests that do in a second what users do in a day. */
 
 import { defaultLoginRates, defaultUserRates } from "../../src/chat/rate-limits.ts";
-import { variableOf } from "../../src/settings.ts";
+import { variableOf } from "../../src/config/settings.ts";
 
 /** Settings without limits by rate. */
 export const noRates = Object.fromEntries(

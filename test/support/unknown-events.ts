@@ -3,10 +3,10 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { AudienceColumns } from "../../src/store/audience.ts";
-import { checksumOf } from "../../src/store/sqlite/checksum.ts";
-import { Log } from "../../src/store/sqlite/log.ts";
-import type { Audience } from "../../src/store/store.ts";
+import type { AudienceColumns } from "../../src/rules/audience.ts";
+import { checksumOf } from "../../src/store/sqlite/file/checksum.ts";
+import { Log } from "../../src/store/sqlite/tables/log.ts";
+import type { Audience } from "../../wire/log-event.ts";
 import type { TestPostgres } from "./postgres.ts";
 
 /** The number of the kind. */

@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/config.ts";
 import { nginxMissing, startNginx } from "../deploy/nginx.ts";
 import { text } from "../support/server.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";

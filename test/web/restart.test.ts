@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { directConversationId } from "../../src/chat/ids.ts";
+import { directConversationId } from "../../wire/ids.ts";
 import { appendUnknown } from "../support/unknown-events.ts";
 import { describeInBrowser, launchBrowser } from "./browser.ts";
 import { type MortalSite, startMortalSite } from "./site.ts";

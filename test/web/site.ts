@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/config.ts";
 import { freePort } from "../support/free-port.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";

@@ -3,7 +3,7 @@ import { directConversationId as idOnPage } from "../../clients/web/state/conver
 import type { Message } from "../../clients/web/state/model.ts";
 import { addEntry, addPage, loadingTimeline, type Timeline } from "../../clients/web/state/timeline.ts";
 import { initials, inline, visible } from "../../clients/web/ui/text.ts";
-import { directConversationId } from "../../src/chat/ids.ts";
+import { directConversationId } from "../../wire/ids.ts";
 
 function message(seq: number): Message {
   return { kind: "message", seq, senderId: "a", text: String(seq), timeMs: seq, clientMessageId: "" };

@@ -11,7 +11,7 @@ import {
   NoticeEventSchema,
   type Audience as WireAudience,
 } from "../../../gen/parlance/cluster/v1/bus_pb.js";
-import type { Audience } from "../../store/store.ts";
+import type { Audience } from "../../../wire/log-event.ts";
 import { type BusMessage, EphemeralKind } from "../bus.ts";
 import { decodeFrequent, encodeLog, encodeNotice } from "./frequent.ts";
 

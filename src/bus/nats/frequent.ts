@@ -5,6 +5,7 @@
  * fields in another order, fields of later releases, broken bytes.
  */
 
+import { varintSize, writeVarint } from "../../../wire/varint.ts";
 import type { LogMessage, NoticeMessage } from "../bus.ts";
 
 /** Tags of `Envelope`. */
@@ -171,24 +172,4 @@ function writeText(target: Buffer, at: number, tag: number, text: string, size: 
 function writeNumber(target: Uint8Array, at: number, tag: number, value: number): number {
   target[at] = tag;
   return writeVarint(target, at + 1, value);
-}
-
-/** Returns how many bytes a number from 0 to 2^53 takes as a varint. */
-function varintSize(value: number): number {
-  let size = 1;
-  while (value >= 0x80) {
-    value = Math.floor(value / 0x80);
-    size++;
-  }
-  return size;
-}
-
-/** Writes a number from 0 to 2^53 as a varint and returns where the next byte goes. */
-function writeVarint(target: Uint8Array, at: number, value: number): number {
-  while (value >= 0x80) {
-    target[at++] = (value % 0x80) | 0x80;
-    value = Math.floor(value / 0x80);
-  }
-  target[at++] = value;
-  return at;
 }

@@ -5,8 +5,8 @@
  */
 
 import { rmSync } from "node:fs";
-import { loadConfig } from "../../config.ts";
-import { startServer } from "../../server.ts";
+import { loadConfig } from "../../config/config.ts";
+import { startServer } from "../../host/server.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import type { ServerMessage } from "./embedded-server.ts";
 

@@ -3,10 +3,10 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type CallContext, Metadata } from "nice-grpc";
-import type { ChatError } from "../../errors.ts";
-import { deadlineExceeded } from "../deadlines.ts";
-import { Undecodable } from "../definition.ts";
-import { toStatus } from "../errors.ts";
+import { Undecodable } from "../../../wire/definition.ts";
+import type { ChatError } from "../../model/errors.ts";
+import { deadlineExceeded } from "../../net/deadlines.ts";
+import { toStatus } from "../../net/errors.ts";
 import { toMessage } from "./codec.ts";
 import { connectErrorOf, refusalOf, toConnectError } from "./errors.ts";
 import type { HttpCall } from "./http-call.ts";

@@ -3,12 +3,12 @@ import { Code, ConnectError, createConnectRouter, createContextValues } from "@c
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
-import type { Logger } from "../../chat/logger.ts";
 import type { Logins } from "../../chat/logins.ts";
-import type { ChatError } from "../../errors.ts";
+import type { ChatError } from "../../model/errors.ts";
+import type { Logger } from "../../model/logger.ts";
+import { wrongHeaders } from "../../net/client-headers.ts";
 import { authenticate } from "../authentication.ts";
 import { Call, pathOf } from "../calls.ts";
-import { wrongHeaders } from "../client-headers.ts";
 import { chatServices, type MountableService } from "../services.ts";
 import { callContextOf, failedKey, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
 import { refusalOf, toConnectError } from "./errors.ts";

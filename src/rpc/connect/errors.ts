@@ -2,8 +2,8 @@ import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Metadata, ServerError } from "nice-grpc";
 import { type Status as RpcStatus, StatusSchema } from "../../../gen/google/rpc/status_pb.js";
-import { ChatError, ErrorReason } from "../../errors.ts";
-import { statusDetailsKey } from "../error-details.ts";
+import { statusDetailsKey } from "../../../wire/error-details.ts";
+import { ChatError, ErrorReason } from "../../model/errors.ts";
 import { detailTypes } from "./json.ts";
 
 /** Turns a status into what the library ends a call with, details and all; in JSON they can be read by people too. */

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { v7 as uuidv7 } from "uuid";
-import type { Logger } from "../../chat/logger.ts";
-import { failureFacts } from "../../failure-facts.ts";
+import type { Logger } from "../../model/logger.ts";
+import { failureFacts } from "../../telemetry/failure-facts.ts";
 import type { HttpRequest, HttpResponse } from "./http-call.ts";
 import { refuse } from "./response.ts";
 

@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Metadata } from "nice-grpc";
 import type { Status as RpcStatus } from "../../../gen/google/rpc/status_pb.js";
-import { type CallHandle, type CallHandles, callIdKey } from "../call-handles.ts";
-import { metadataOf } from "../client-headers.ts";
-import { createDeadlines, deadlineExceeded } from "../deadlines.ts";
-import { IdTable } from "../id-table.ts";
+import { type CallHandle, type CallHandles, callIdKey } from "../../net/call-handles.ts";
+import { metadataOf } from "../../net/client-headers.ts";
+import { createDeadlines, deadlineExceeded } from "../../net/deadlines.ts";
+import { IdTable } from "../../net/id-table.ts";
 
 /** A request of either version of HTTP; node:http2 makes its own to look like those of node:http. */
 export type HttpRequest = IncomingMessage & { readonly stream?: ServerHttp2Stream };

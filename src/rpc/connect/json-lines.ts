@@ -6,10 +6,10 @@ import {
   ListenRequestSchema,
   ListenResponseSchema,
 } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
-import type { Logger } from "../../chat/logger.ts";
+import { Undecodable } from "../../../wire/definition.ts";
+import type { Logger } from "../../model/logger.ts";
+import { toStatus } from "../../net/errors.ts";
 import { pathOf } from "../calls.ts";
-import { Undecodable } from "../definition.ts";
-import { toStatus } from "../errors.ts";
 import { callContextOf, endOf, type Implementation } from "./adapter.ts";
 import { plainContentType } from "./content-type.ts";
 import { connectErrorOf, tooLarge } from "./errors.ts";

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { protocolHeaders } from "../client-headers.ts";
+import { protocolHeaders } from "../../net/client-headers.ts";
 import { plainContentType } from "./content-type.ts";
 import type { HttpRequest } from "./http-call.ts";
 

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { closeOnceAnswered } from "../early-answers.ts";
+import { closeOnceAnswered } from "../../net/early-answers.ts";
 import type { HttpRequest, HttpResponse } from "./http-call.ts";
 import { readBodyOf } from "./read-body.ts";
 

@@ -1,22 +1,23 @@
-import type { ChatError } from "../../errors.ts";
-import type { LogEvent, Store } from "../store.ts";
-import { conversationNotFound } from "./append-batch.ts";
-import { Connections } from "./connections.ts";
-import { createConversationReads } from "./conversation-reads.ts";
-import { nulInId } from "./failures.ts";
-import { type ChangeGroup, createGroupChanges } from "./group-changes.ts";
-import { createGroupReads } from "./group-reads.ts";
-import { type Failover, Identity } from "./identity.ts";
-import { createLogReads } from "./log-reads.ts";
-import { migrate } from "./migrations.ts";
-import { createMissedReads } from "./missed-reads.ts";
-import { StoreOpenError } from "./open-error.ts";
-import { probeStatements } from "./probe.ts";
-import { createUserReads } from "./user-reads.ts";
-import { createUserWrites } from "./user-writes.ts";
-import { WriteQueue } from "./write-queue.ts";
+import type { LogEvent } from "../../../wire/log-event.ts";
+import type { ChatError } from "../../model/errors.ts";
+import type { Store } from "../store.ts";
+import { Connections } from "./connection/connections.ts";
+import { nulInId } from "./connection/failures.ts";
+import { type Failover, Identity } from "./connection/identity.ts";
+import { StoreOpenError } from "./connection/open-error.ts";
+import { probeStatements } from "./connection/probe.ts";
+import { migrate } from "./schema/migrations.ts";
+import { conversationNotFound } from "./tables/append-batch.ts";
+import { createConversationReads } from "./tables/conversation-reads.ts";
+import { type ChangeGroup, createGroupChanges } from "./tables/group-changes.ts";
+import { createGroupReads } from "./tables/group-reads.ts";
+import { createLogReads } from "./tables/log-reads.ts";
+import { createMissedReads } from "./tables/missed-reads.ts";
+import { createUserReads } from "./tables/user-reads.ts";
+import { createUserWrites } from "./tables/user-writes.ts";
+import { WriteQueue } from "./tables/write-queue.ts";
 
-export type { Failover } from "./identity.ts";
+export type { Failover } from "./connection/identity.ts";
 export { StoreOpenError };
 
 /** Settings of the store. */

@@ -1,9 +1,9 @@
 import pg from "pg";
 import type { TransferHead, TransferRow, TransferTable, TransferTarget } from "../transfer.ts";
 import { transferTables } from "../transfer.ts";
-import { bigintArray, byteaArray, textArray } from "./binary-arrays.ts";
-import { clientConfig } from "./connections.ts";
-import { migrate } from "./migrations.ts";
+import { bigintArray, byteaArray, textArray } from "./connection/binary-arrays.ts";
+import { clientConfig } from "./connection/connections.ts";
+import { migrate } from "./schema/migrations.ts";
 
 /**
  * Opens a database to move a store into it. Until all has arrived no server

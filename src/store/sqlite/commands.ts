@@ -1,7 +1,8 @@
 /** What the store's workers are asked to do. */
 
-import type { CatchUpPage, Store } from "../store.ts";
-import { type PackedEvents, packEvents, unpackEvents } from "./packed-events.ts";
+import type { CatchUpPage } from "../../model/records.ts";
+import type { Store } from "../store.ts";
+import { type PackedEvents, packEvents, unpackEvents } from "./thread/packed-events.ts";
 
 /** The methods of the store that a worker runs, and one of its own. */
 interface Methods

@@ -1,12 +1,11 @@
 import { closeSync, existsSync, openSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { ChatError } from "../../errors.ts";
-import type { Appended, Draft, GroupChange, LogEvent, Store } from "../store.ts";
-import { EventKind } from "../store.ts";
-import { refuseCutOffRestore } from "./backup.ts";
-import { type ChannelOptions, WorkerChannel } from "./channel.ts";
-import type { CheckpointerData } from "./checkpointer.ts";
+import type { LogEvent } from "../../../wire/log-event.ts";
+import { EventKind } from "../../../wire/log-event.ts";
+import type { ChatError } from "../../model/errors.ts";
+import type { Appended, Draft, GroupChange } from "../../model/records.ts";
+import type { Store } from "../store.ts";
 import {
   type ArgumentsOf,
   type Command,
@@ -15,12 +14,15 @@ import {
   threadOf,
   unpackAnswer,
 } from "./commands.ts";
-import { takeLock } from "./lock.ts";
-import { keepDamagedLog, settleDamage } from "./log-damage.ts";
-import { hasNoRoom, openErrorOf } from "./open-errors.ts";
-import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
-import { freeReserve, keepReserve } from "./reserve.ts";
-import { type Call, closeMessage, type WorkerData } from "./wire.ts";
+import { refuseCutOffRestore } from "./file/backup.ts";
+import { takeLock } from "./file/lock.ts";
+import { keepDamagedLog, settleDamage } from "./file/log-damage.ts";
+import { hasNoRoom, openErrorOf } from "./file/open-errors.ts";
+import { makePrivateFile, makePrivateFolder, requirePath } from "./file/private-files.ts";
+import { freeReserve, keepReserve } from "./file/reserve.ts";
+import { type ChannelOptions, WorkerChannel } from "./thread/channel.ts";
+import type { CheckpointerData } from "./thread/checkpointer.ts";
+import { type Call, closeMessage, type WorkerData } from "./thread/wire.ts";
 
 /** Settings of the store. */
 export interface SqliteStoreOptions {
@@ -217,7 +219,7 @@ function startCheckpointer(workerData: WorkerData, onCrash: (error: unknown) => 
 }
 
 function workerUrl(name: string): URL {
-  return new URL(import.meta.url.endsWith(".ts") ? `./${name}.ts` : `./${name}.js`, import.meta.url);
+  return new URL(`./thread/${name}.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url);
 }
 
 function sharedNumber(value = 0): Int32Array {

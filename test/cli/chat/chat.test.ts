@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { directConversationId } from "../../../src/chat/ids.ts";
+import { directConversationId } from "../../../wire/ids.ts";
 import { eventually } from "../../support/eventually.ts";
 import { startTestServer, type TestServer, text } from "../../support/server.ts";
 import type { Terminal } from "../../support/terminal/terminal.ts";

@@ -1,10 +1,10 @@
 import type { Key } from "ink";
 import { describe, expect, test } from "vitest";
-import { commands, complete, helpLines, parseLine } from "../../../src/cli/chat/input/commands.ts";
-import * as edit from "../../../src/cli/chat/input/editor.ts";
-import { InputHistory } from "../../../src/cli/chat/input/history.ts";
-import { actionsOf } from "../../../src/cli/chat/input/keys.ts";
-import { layOutInput } from "../../../src/cli/chat/screen/input-rows.ts";
+import { commands, complete, helpLines, parseLine } from "../../../clients/terminal/input/commands.ts";
+import * as edit from "../../../clients/terminal/input/editor.ts";
+import { InputHistory } from "../../../clients/terminal/input/history.ts";
+import { actionsOf } from "../../../clients/terminal/input/keys.ts";
+import { layOutInput } from "../../../clients/terminal/screen/input-rows.ts";
 
 describe("a typed line", () => {
   test.each([

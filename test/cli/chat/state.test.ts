@@ -1,37 +1,37 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import type { ClientEvent } from "../../../clients/typescript/index.ts";
-import { MembershipChange } from "../../../clients/typescript/index.ts";
-import { ReceiptSchema } from "../../../gen/parlance/chat/v1/conversation_pb.js";
-import { TypingSchema } from "../../../gen/parlance/chat/v1/event_pb.js";
-import { MembershipChangedSchema } from "../../../gen/parlance/chat/v1/group_pb.js";
-import { ChatMessageSchema } from "../../../gen/parlance/chat/v1/message_pb.js";
-import { rowsOfEntry } from "../../../src/cli/chat/screen/entry-rows.ts";
-import { rowWidth } from "../../../src/cli/chat/screen/row.ts";
-import { screenOf } from "../../../src/cli/chat/screen/screen.ts";
-import { look, scroll, type View } from "../../../src/cli/chat/screen/viewport.ts";
-import { listed } from "../../../src/cli/chat/state/conversations.ts";
+import { rowsOfEntry } from "../../../clients/terminal/screen/entry-rows.ts";
+import { rowWidth } from "../../../clients/terminal/screen/row.ts";
+import { screenOf } from "../../../clients/terminal/screen/screen.ts";
+import { look, scroll, type View } from "../../../clients/terminal/screen/viewport.ts";
+import { listed } from "../../../clients/terminal/state/conversations.ts";
 import {
   applyEvent,
   nextStaleTyping,
   withoutStaleTyping,
   withSent,
-} from "../../../src/cli/chat/state/events.ts";
+} from "../../../clients/terminal/state/events.ts";
 import {
   type ChatState,
   type Conversation,
   changeConversation,
   emptyState,
   type Message,
-} from "../../../src/cli/chat/state/model.ts";
-import { Store } from "../../../src/cli/chat/state/store.ts";
+} from "../../../clients/terminal/state/model.ts";
+import { Store } from "../../../clients/terminal/state/store.ts";
 import {
   addEntry,
   addPage,
   entriesOf,
   loadingTimeline,
   shortened,
-} from "../../../src/cli/chat/state/timeline.ts";
+} from "../../../clients/terminal/state/timeline.ts";
+import type { ClientEvent } from "../../../clients/typescript/index.ts";
+import { MembershipChange } from "../../../clients/typescript/index.ts";
+import { ReceiptSchema } from "../../../gen/parlance/chat/v1/conversation_pb.js";
+import { TypingSchema } from "../../../gen/parlance/chat/v1/event_pb.js";
+import { MembershipChangedSchema } from "../../../gen/parlance/chat/v1/group_pb.js";
+import { ChatMessageSchema } from "../../../gen/parlance/chat/v1/message_pb.js";
 
 const id = "d:alice:bob";
 const empty = emptyState("alice", "here", "live", { columns: 80, rows: 24 });

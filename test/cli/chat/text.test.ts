@@ -1,9 +1,9 @@
 import { createRequire } from "node:module";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { harmless, harmlessLine } from "../../../src/cli/chat/text/harmless.ts";
-import { cut, graphemesOf, padTo, widthOf } from "../../../src/cli/chat/text/width.ts";
-import { wrap } from "../../../src/cli/chat/text/wrap.ts";
+import { harmless, harmlessLine } from "../../../clients/terminal/text/harmless.ts";
+import { cut, graphemesOf, padTo, widthOf } from "../../../clients/terminal/text/width.ts";
+import { wrap } from "../../../clients/terminal/text/wrap.ts";
 
 /** Texts with everything that makes terminals stumble. */
 const nasty = fc

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseConversationId } from "../../../src/chat/ids.ts";
+import { parseConversationId } from "../../../wire/ids.ts";
 import { seed } from "../../support/seed.ts";
 import type { Dump, DumpEvent } from "../dump.ts";
 import type { Entry, History, Operation } from "../history.ts";

@@ -1,4 +1,4 @@
-import { groupConversationId } from "../../../src/chat/ids.ts";
+import { groupConversationId } from "../../../wire/ids.ts";
 import { type Findings, nameOf } from "./findings.ts";
 import type { LogIndex } from "./log-index.ts";
 import { type Attempt, conversationOf, isSend, type SendAttempt } from "./operations.ts";

@@ -1,6 +1,6 @@
 import { Status } from "nice-grpc";
-import { ErrorReason } from "../../../src/errors.ts";
-import { statusOf } from "../../../src/rpc/errors.ts";
+import { ErrorReason } from "../../../src/model/errors.ts";
+import { statusOf } from "../../../src/net/errors.ts";
 import type { History, SeenError } from "../history.ts";
 import { type Findings, lineOf } from "./findings.ts";
 

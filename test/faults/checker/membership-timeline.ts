@@ -1,4 +1,4 @@
-import { parseConversationId } from "../../../src/chat/ids.ts";
+import { parseConversationId } from "../../../wire/ids.ts";
 import type { DumpEvent } from "../dump.ts";
 
 /** A time in which a user was a member of a group, by the seqs of the group. */

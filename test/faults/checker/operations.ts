@@ -1,4 +1,4 @@
-import { directConversationId, groupConversationId } from "../../../src/chat/ids.ts";
+import { directConversationId, groupConversationId } from "../../../wire/ids.ts";
 import type { Entry, History, Operation } from "../history.ts";
 import { lineOf } from "./findings.ts";
 

@@ -1,4 +1,4 @@
-import { directConversationId, groupConversationId } from "../../../src/chat/ids.ts";
+import { directConversationId, groupConversationId } from "../../../wire/ids.ts";
 import type { Dump, DumpEvent } from "../dump.ts";
 import { type EntryInit, History, type Operation, type SeenError, type SeenEvent } from "../history.ts";
 

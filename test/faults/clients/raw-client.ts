@@ -5,7 +5,7 @@ import type { StreamRequestSchema } from "../../../gen/parlance/chat/v1/chat_ser
 import { CloseReason, type ServerEvent } from "../../../gen/parlance/chat/v1/event_pb.js";
 import { JoinPolicy } from "../../../gen/parlance/chat/v1/group_pb.js";
 import type { SendResult } from "../../../gen/parlance/chat/v1/message_pb.js";
-import { readErrorDetails, statusDetailsKey } from "../../../src/rpc/error-details.ts";
+import { readErrorDetails, statusDetailsKey } from "../../../wire/error-details.ts";
 import { type Connection, connect } from "../../support/connect.ts";
 import { failureIn } from "../../support/errors.ts";
 import { text } from "../../support/server.ts";

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
-import { checkStore } from "../../../src/store/sqlite/check.ts";
+import { checkStore } from "../../../src/store/sqlite/file/check.ts";
 import { openFixture } from "../../support/store-fixture.ts";
 import { type UserDevices, viewStore } from "../../support/store-view.ts";
 import type { Violation } from "../checker/violation.ts";

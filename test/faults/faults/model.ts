@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { checkStore } from "../../../src/store/sqlite/check.ts";
+import { checkStore } from "../../../src/store/sqlite/file/check.ts";
 import { checkLog } from "../checker/logs.ts";
 import type { Violation } from "../checker/violation.ts";
 import type { Fault } from "../fault.ts";

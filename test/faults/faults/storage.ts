@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { schemaVersion } from "../../../src/store/sqlite/migrations.ts";
+import { schemaVersion } from "../../../src/store/sqlite/file/migrations.ts";
 import { createSqliteStore } from "../../../src/store/sqlite/sqlite-store.ts";
 import { makeDataDir } from "../../support/serve-child.ts";
 import type { Violation } from "../checker/violation.ts";

@@ -1,4 +1,4 @@
-import { compareBytes, directConversationId, groupConversationId } from "../../../src/chat/ids.ts";
+import { compareBytes, directConversationId, groupConversationId } from "../../../wire/ids.ts";
 import {
   type Answer,
   type Change,

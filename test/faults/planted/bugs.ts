@@ -17,7 +17,7 @@ export interface Bug {
   faults: readonly string[];
 }
 
-const appendMessage = "src/store/sqlite/append-message.ts";
+const appendMessage = "src/store/sqlite/tables/append-message.ts";
 const appendCall = `    const place = log.append(
       key ?? begin(draft),
       EventKind.MESSAGE,
@@ -35,7 +35,7 @@ export const bugs: readonly Bug[] = [
     text: "A send is answered before it is committed.",
     edits: [
       {
-        file: "src/store/sqlite/serve.ts",
+        file: "src/store/sqlite/thread/serve.ts",
         find: "      engine.commit();\n",
         replace: `      port.postMessage(done);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40);
@@ -44,7 +44,7 @@ export const bugs: readonly Bug[] = [
 `,
       },
       {
-        file: "src/store/sqlite/serve.ts",
+        file: "src/store/sqlite/thread/serve.ts",
         find: "      port.postMessage(answer(message));\n",
         replace: `      const reply = answer(message);
       if (reply !== undefined) port.postMessage(reply);
@@ -59,7 +59,7 @@ export const bugs: readonly Bug[] = [
     text: "Commits do not wait for the disk.",
     edits: [
       {
-        file: "src/store/sqlite/database.ts",
+        file: "src/store/sqlite/file/database.ts",
         find: "PRAGMA journal_mode = WAL;\n    PRAGMA synchronous = FULL;",
         replace: "PRAGMA journal_mode = WAL;\n    PRAGMA synchronous = NORMAL;",
       },
@@ -72,7 +72,7 @@ export const bugs: readonly Bug[] = [
     text: "The next seq comes from memory instead of from the log, inside the transaction. (On many nodes: `max(seq) + 1` without a lock.)",
     edits: [
       {
-        file: "src/store/sqlite/writer.ts",
+        file: "src/store/sqlite/thread/writer.ts",
         find: "      log.refresh();\n    },\n    commit",
         replace: "      if (log.acceptTimeMs === 0) log.refresh();\n    },\n    commit",
       },
@@ -122,7 +122,7 @@ export const bugs: readonly Bug[] = [
     text: "Events that arrive while the log is being read are not kept for afterwards.",
     edits: [
       {
-        file: "src/chat/session.ts",
+        file: "src/live/session.ts",
         find: "    else this.#tail.push(message);\n",
         replace: "",
       },
@@ -135,7 +135,7 @@ export const bugs: readonly Bug[] = [
     text: "Whoever was a member when they connected goes on getting the group's events.",
     edits: [
       {
-        file: "src/chat/delivery.ts",
+        file: "src/live/delivery.ts",
         find: "    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);\n",
         replace: "",
       },
@@ -148,7 +148,7 @@ export const bugs: readonly Bug[] = [
     text: "The outbox of a reader that does not read grows for ever.",
     edits: [
       {
-        file: "src/chat/outbox.ts",
+        file: "src/live/outbox.ts",
         find: "    if (this.#bytes > 0 && this.#bytes + frame.length > this.#options.maxBytes) return false;\n",
         replace: "",
       },
@@ -189,12 +189,12 @@ export const bugs: readonly Bug[] = [
     text: "How long somebody is gone is measured on the wall clock.",
     edits: [
       {
-        file: "src/chat/presences.ts",
+        file: "src/live/presences.ts",
         find: "tellMs: performance.now() +",
         replace: "tellMs: Date.now() +",
       },
       {
-        file: "src/chat/presences.ts",
+        file: "src/live/presences.ts",
         find: "const nowMs = performance.now();\n    for (const [userId, { tellMs",
         replace: "const nowMs = Date.now();\n    for (const [userId, { tellMs",
       },
@@ -220,7 +220,7 @@ export const bugs: readonly Bug[] = [
     text: "What comes over the bus is delivered as it comes, in whatever order, with whatever is missing.",
     edits: [
       {
-        file: "src/chat/tail.ts",
+        file: "src/live/tail.ts",
         find: "      this.#arrived.set(message.position, message);\n      this.#waitOrRead();\n",
         replace: "      this.#seen = message.position;\n      this.#options.deliver(message);\n",
       },
@@ -233,7 +233,7 @@ export const bugs: readonly Bug[] = [
     text: "A node that was told of an event goes on without it, though the event itself did not come.",
     edits: [
       {
-        file: "src/chat/tail.ts",
+        file: "src/live/tail.ts",
         find: "(subjects === undefined || this.#concerns(subjects))",
         replace: "subjects === undefined",
       },
@@ -246,7 +246,7 @@ export const bugs: readonly Bug[] = [
     text: "The end of the log is read only when the bus gives a reason.",
     edits: [
       {
-        file: "src/chat/tail.ts",
+        file: "src/live/tail.ts",
         find: "  start(): void {\n    this.#pollLater();\n",
         replace: "  start(): void {\n",
       },
@@ -259,7 +259,7 @@ export const bugs: readonly Bug[] = [
     text: "What a node said of a user counts until it says otherwise, also when it is dead.",
     edits: [
       {
-        file: "src/chat/leases.ts",
+        file: "src/live/leases.ts",
         find: "nowMs - lease.affirmedMs <= leaseMs",
         replace: "nowMs >= lease.affirmedMs",
       },
@@ -272,7 +272,7 @@ export const bugs: readonly Bug[] = [
     text: "A node hears of logouts elsewhere over the bus alone.",
     edits: [
       {
-        file: "src/chat/logouts.ts",
+        file: "src/live/logouts.ts",
         find: "  async read(): Promise<void> {\n",
         replace: "  async read(): Promise<void> {\n    if (this.#through >= 0) return;\n",
       },

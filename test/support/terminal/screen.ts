@@ -1,4 +1,4 @@
-import { graphemesOf, widthOf } from "../../../src/cli/chat/text/width.ts";
+import { graphemesOf, widthOf } from "../../../clients/terminal/text/width.ts";
 
 const esc = "\u001b";
 /** CSI with its prefix, parameters and final byte; OSC with its text; or a plain escape. */

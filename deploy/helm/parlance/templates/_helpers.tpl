@@ -40,7 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and .Values.nats.passwordSecret.name .Values.nats.credsSecret.name }}{{ fail "nats.passwordSecret and nats.credsSecret are both set; leave one out" }}{{ end -}}
 {{- end -}}
 
-{{/* The environment variable of a setting, as variableOf in src/settings.ts. */}}
+{{/* The environment variable of a setting, as variableOf in src/config/settings.ts. */}}
 {{- define "parlance.variable" -}}
 PARLANCE_{{ regexReplaceAll "[A-Z]" . "_${0}" | upper }}
 {{- end -}}

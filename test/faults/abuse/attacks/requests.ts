@@ -6,7 +6,7 @@ import { createChannel, createClient } from "nice-grpc";
 import { ServerReflection } from "../../../../gen/grpc/reflection/v1/reflection_pb.js";
 import { SendDirectRequestSchema } from "../../../../gen/parlance/chat/v1/chat_service_pb.js";
 import { ListMessagesRequestSchema } from "../../../../gen/parlance/chat/v1/message_service_pb.js";
-import { toDefinition } from "../../../../src/rpc/definition.ts";
+import { toDefinition } from "../../../../wire/definition.ts";
 import { FramePeer, FrameType, frame, headerBlock } from "../../../bad-input/raw-http2.ts";
 import { logIn } from "../../../support/connect.ts";
 import { text } from "../../../support/server.ts";

@@ -1,0 +1,32 @@
+import type { ParlanceClient } from "../../typescript/index.ts";
+import { listed } from "../state/conversations.ts";
+import type { Store } from "../state/store.ts";
+
+/** The most users a session may watch. */
+const maxWatched = 1_000;
+
+/** Watches the presence of those with whom there are direct conversations. */
+export class Watching {
+  readonly #client: Pick<ParlanceClient, "watchPresence">;
+  readonly #store: Store;
+  #watched = "";
+
+  constructor(client: Pick<ParlanceClient, "watchPresence">, store: Store) {
+    this.#client = client;
+    this.#store = store;
+  }
+
+  /** Watches whoever has come. */
+  check(): void {
+    const users = listed(this.#store.state)
+      .flatMap(({ target }) => ("recipientId" in target ? [target.recipientId] : []))
+      .slice(0, maxWatched)
+      .sort();
+    const key = JSON.stringify(users);
+    if (key === this.#watched) return;
+    this.#watched = key;
+    this.#client.watchPresence(users).catch(() => {
+      // Dots stay empty; the client asks again on its next stream.
+    });
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Makes the bodies of group and membership events. They are complete messages
+ * of the proto, so that reading a log never has to add anything to them.
+ */
+
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Group,
+  GroupSchema,
+  type Member,
+  MemberSchema,
+  MembershipChange,
+  MembershipChangedSchema,
+} from "../../gen/parlance/chat/v1/group_pb.js";
+import { groupConversationId } from "../../wire/ids.ts";
+import { type GroupRecord, type MemberRecord, Role } from "../model/records.ts";
+import type { Restraint } from "./group-tables.ts";
+
+export { MembershipChange };
+
+/** The most members one membership event speaks of; a larger change takes several events. */
+export const maxMembersPerEvent = 500;
+
+/** Makes the proto's `Group` of a stored one; `disbandTimeMs` only for the last event of a group. */
+export function toGroup(group: GroupRecord, disbandTimeMs?: number): Group {
+  return create(GroupSchema, {
+    groupId: group.groupId,
+    name: group.name,
+    ownerId: group.ownerId,
+    memberCount: group.memberCount,
+    memberLimit: group.memberLimit,
+    joinPolicy: group.joinPolicy,
+    historyForNewMembers: group.historyForNewMembers,
+    muted: group.muted,
+    attributes: group.attributes,
+    createTime: timestampFromMs(group.createTimeMs),
+    conversationId: groupConversationId(group.groupId),
+    seq: BigInt(group.seq),
+    updaterId: group.updaterId,
+    updateTime: timestampFromMs(group.updateTimeMs),
+    ...optionalTime("disbandTime", disbandTimeMs ?? 0),
+  });
+}
+
+/** Makes the proto's `Member` of a stored one. */
+export function toMember(member: MemberRecord): Member {
+  return create(MemberSchema, {
+    groupId: member.groupId,
+    userId: member.userId,
+    role: member.role,
+    joinTime: timestampFromMs(member.joinTimeMs),
+    visibleFromSeq: BigInt(member.visibleFromSeq),
+    ...optionalTime("mutedUntilTime", member.mutedUntilMs),
+  });
+}
+
+/** Makes the body of a GROUP event: the group as it is after it. */
+export function encodeGroup(group: GroupRecord, disbandTimeMs?: number): Uint8Array {
+  return toBinary(GroupSchema, toGroup(group, disbandTimeMs));
+}
+
+/** What a MEMBERSHIP event says. */
+export interface MembershipEvent {
+  groupId: string;
+  seq: number;
+  change: MembershipChange;
+  actorId: string;
+  /** At most {@link maxMembersPerEvent}. */
+  members: readonly MemberRecord[];
+  acceptTimeMs: number;
+  /** How many members the group has after the event. */
+  memberCount: number;
+}
+
+/** Makes the body of a MEMBERSHIP event. */
+export function encodeMembershipChanged(event: MembershipEvent): Uint8Array {
+  return toBinary(
+    MembershipChangedSchema,
+    create(MembershipChangedSchema, {
+      groupId: event.groupId,
+      conversationId: groupConversationId(event.groupId),
+      seq: BigInt(event.seq),
+      change: event.change,
+      actorId: event.actorId,
+      members: event.members.map(toMember),
+      acceptTime: timestampFromMs(event.acceptTimeMs),
+      memberCount: event.memberCount,
+    }),
+  );
+}
+
+/**
+ * Reads how memberships ended from the body of the MEMBERSHIP event that ended
+ * them: it tells the members as they were.
+ */
+export function readRestraints(body: Uint8Array): Map<string, Restraint> {
+  const { members } = fromBinary(MembershipChangedSchema, body);
+  return new Map(
+    members.map(({ userId, role, mutedUntilTime }) => [
+      userId,
+      {
+        isReader: role === Role.READER,
+        mutedUntilMs: mutedUntilTime === undefined ? 0 : timestampMs(mutedUntilTime),
+      },
+    ]),
+  );
+}
+
+/** A field of that name, left out when the time is 0. */
+function optionalTime<Name extends string>(name: Name, timeMs: number): { [key in Name]?: Timestamp } {
+  return timeMs === 0 ? {} : ({ [name]: timestampFromMs(timeMs) } as { [key in Name]: Timestamp });
+}

@@ -1,0 +1,34 @@
+import type { GroupRecord, MemberRecord } from "../../../model/records.ts";
+
+/** The columns of {@link toGroupRecord}, for a table named `g`. */
+export const groupColumns = `
+  g.conversation AS key, g.group_id AS groupId, g.name, g.join_policy AS joinPolicy,
+  g.history_for_new_members AS historyForNewMembers, g.muted, g.member_limit AS memberLimit, g.attributes,
+  g.owner_id AS ownerId, g.member_count AS memberCount, g.create_time_ms AS createTimeMs,
+  g.update_time_ms AS updateTimeMs, g.updater_id AS updaterId, g.seq
+`;
+
+/** The columns of {@link toMemberRecord}, for a table named `m`. */
+export const memberColumns = `
+  m.user_id AS userId, m.role, m.join_time_ms AS joinTimeMs, m.join_seq AS joinSeq,
+  m.visible_from_seq AS visibleFromSeq, m.muted_until_ms AS mutedUntilMs
+`;
+
+/** A row as SQLite gives it. */
+export type Row = Record<string, unknown>;
+
+/** Makes a group of its row. */
+export function toGroupRecord(row: Row): GroupRecord {
+  const { key: _, ...columns } = row;
+  return {
+    ...(columns as unknown as GroupRecord),
+    historyForNewMembers: row.historyForNewMembers === 1,
+    muted: row.muted === 1,
+    attributes: JSON.parse(String(row.attributes)),
+  };
+}
+
+/** Makes a member of a group of its row. */
+export function toMemberRecord(groupId: string, row: Row): MemberRecord {
+  return { groupId, ...(row as unknown as Omit<MemberRecord, "groupId">) };
+}
