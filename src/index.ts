@@ -56,6 +56,7 @@ import type { Store } from "./store/store.ts";
 
 export { type Group, JoinPolicy, type Member, Role } from "../gen/parlance/chat/v1/group_pb.js";
 export type { SendResult } from "../gen/parlance/chat/v1/message_pb.js";
+export { chatServices } from "../wire/services.ts";
 export type { Credential, Identity, TokenVerifier } from "./auth/verifier.ts";
 export type { Bus, BusMessage } from "./bus/bus.ts";
 export type { ChatLimits } from "./chat/limits.ts";
@@ -69,7 +70,6 @@ export type { GrpcServerSettings } from "./rpc/grpc/grpc-options.ts";
 export { createHealth } from "./rpc/health.ts";
 export type { InProcessService, InProcessServices } from "./rpc/in-process.ts";
 export { createReflection } from "./rpc/reflection.ts";
-export { chatServices } from "./rpc/services.ts";
 export type { Store } from "./store/store.ts";
 export { createLogger } from "./telemetry/logger.ts";
 export { createDevVerifier, createJwtVerifier, createLocalBus, createSqliteStore, type JwtOptions };

@@ -1,10 +1,7 @@
-import type { DescMessage } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, ClientError, type ClientMiddleware, Metadata } from "nice-grpc";
-import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
-import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { chatServices } from "../../wire/services.ts";
 import { checked, numberOf, requestOf } from "./arguments.ts";
 import { errorOfCall, hadNoEffect, isOfServer, isTransient, ParlanceError, Status } from "./errors.ts";
 import { callHost, hostFailed } from "./host-calls.ts";
@@ -13,10 +10,10 @@ import type { Login } from "./login.ts";
 import { Backoff } from "./reconnect.ts";
 import { sleep } from "./time.ts";
 
-/** The types of requests by the path of their method. */
-const requestTypes = new Map<string, DescMessage>(
-  [ChatService, GroupService, ConversationService, MessageService, PresenceService].flatMap((service) =>
-    service.methods.map((method) => [`/${service.typeName}/${method.name}`, method.input] as const),
+/** The methods of the contract by their paths. */
+const methods = new Map<string, DescMethod>(
+  chatServices.flatMap((service) =>
+    service.methods.map((method) => [`/${service.typeName}/${method.name}`, method] as const),
   ),
 );
 
@@ -45,8 +42,8 @@ export interface CallExtras {
  *
  * Any call is repeated when the server certainly did nothing, and once after a
  * new login when the token was refused. When the outcome is unknown only calls
- * are repeated that have no second effect: reads, `MarkRead`, `Ack`, and sends
- * with a `client_message_id`.
+ * are repeated that have no second effect: those whose `idempotency_level` says
+ * so, and sends with a `client_message_id`.
  */
 export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExtras> {
   return async function* middleware(call, options) {
@@ -60,12 +57,12 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
       deadlineMs: numberOf("deadlineMs", options.deadlineMs ?? settings.deadlineMs),
       metadata: Metadata(options.metadata),
     }));
-    const schema = requestTypes.get(call.method.path);
+    const method = methods.get(call.method.path);
     const request =
-      schema === undefined ? call.request : requestOf(schema, call.request as Record<string, unknown>);
+      method === undefined ? call.request : requestOf(method.input, call.request as Record<string, unknown>);
     const deadline = performance.now() + deadlineMs;
     const backoff = new Backoff();
-    const repeatable = mayRepeat(call.method.path, request);
+    const repeatable = mayRepeat(method, request);
     let loggedInAgain = false;
     while (true) {
       const connection = settings.line.connection;
@@ -184,9 +181,13 @@ function startAttempt(
   };
 }
 
-function mayRepeat(path: string, request: unknown): boolean {
-  const method = path.slice(path.lastIndexOf("/") + 1);
-  if (/^(Get|List|MarkRead$|Ack$|Login$)/.test(method)) return true;
-  if (!/^Send(Direct|Group)$/.test(method)) return false;
-  return Boolean((request as { clientMessageId?: string }).clientMessageId);
+/** Whether a call may be made again when it is not known whether it took effect: the contract says which have no second one. */
+function mayRepeat(method: DescMethod | undefined, request: unknown): boolean {
+  switch (method?.idempotency) {
+    case MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS:
+    case MethodOptions_IdempotencyLevel.IDEMPOTENT:
+      return true;
+    default:
+      return Boolean((request as { clientMessageId?: string }).clientMessageId);
+  }
 }

@@ -2,18 +2,13 @@ import { create, type DescService } from "@bufbuild/protobuf";
 import { type Client, createClientFactory } from "nice-grpc";
 import { ChatService, SetTypingRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Conversation } from "../../gen/parlance/chat/v1/conversation_pb.js";
-import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { type Cursor, CursorSchema } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import { type Limits, LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
 import { type Behind, CaughtUpSchema, type Opened } from "../../gen/parlance/chat/v1/event_pb.js";
-import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { SendResult } from "../../gen/parlance/chat/v1/message_pb.js";
-import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import {
-  PresenceService,
-  WatchPresenceRequestSchema,
-} from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { WatchPresenceRequestSchema } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type RpcDefinition, toDefinition } from "../../wire/definition.ts";
+import { type Services, services } from "../../wire/services.ts";
 import { Acks } from "./acks.ts";
 import { checked, invalidArgument, requestOf } from "./arguments.ts";
 import { type CallExtras, callMiddleware, withReadOptions } from "./calls.ts";
@@ -72,19 +67,14 @@ export async function connect(options: ConnectOptions): Promise<ParlanceClient> 
   }
 }
 
-/** A connected user. Made by `connect`. */
-export class ParlanceClient {
-  /** The rpcs of `ChatService`; for sends and events there are better ways. */
-  readonly chat: TypedClient<typeof ChatService>;
-  /** The rpcs of `GroupService`. */
-  readonly groups: TypedClient<typeof GroupService>;
-  /** The rpcs of `ConversationService`. */
-  readonly conversations: TypedClient<typeof ConversationService>;
-  /** The rpcs of `MessageService`. */
-  readonly messages: TypedClient<typeof MessageService>;
-  /** The rpcs of `PresenceService`. */
-  readonly presence: TypedClient<typeof PresenceService>;
+/** The rpcs of every service, as in `client.groups.getGroup({ groupId })`. */
+export type ServiceClients = { readonly [Key in keyof Services]: TypedClient<Services[Key]> };
 
+/** Gives the client the fields of `ServiceClients`; its constructor fills them. */
+const WithServices = class {} as new () => ServiceClients;
+
+/** A connected user. Made by `connect`. For sends and events it has better ways than the rpcs of `chat`. */
+export class ParlanceClient extends WithServices {
   readonly #options: ConnectOptions;
   readonly #line: Line;
   readonly #login: Login;
@@ -108,6 +98,7 @@ export class ParlanceClient {
 
   /** @internal Use `connect`. */
   constructor(options: ConnectOptions) {
+    super();
     this.#options = options;
     checkOptions(options);
     const { address = [], deadlineMs = 30_000, connectTimeoutMs = 10_000 } = options;
@@ -125,11 +116,8 @@ export class ParlanceClient {
     const factory = createClientFactory().use(callMiddleware({ ...settings, login: this.#login }));
     const callsOf = <Service extends DescService>(service: Service) =>
       withReadOptions(factory.create(toDefinition(service), this.#line.channel)) as TypedClient<Service>;
-    this.chat = callsOf(ChatService);
-    this.groups = callsOf(GroupService);
-    this.conversations = callsOf(ConversationService);
-    this.messages = callsOf(MessageService);
-    this.presence = callsOf(PresenceService);
+    const names = Object.keys(services) as (keyof Services)[];
+    Object.assign(this, Object.fromEntries(names.map((name) => [name, callsOf(services[name])])));
 
     this.#log = new EventLog({ gapless: options.eventKinds === undefined });
     this.#acks = new Acks({ send: (cursor) => this.#requests.tell({ case: "ack", value: { cursor } }) });

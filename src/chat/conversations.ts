@@ -6,6 +6,7 @@ import {
   ReceiptKind,
 } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import type {
+  ConversationService,
   ListConversationsRequest,
   MarkReadRequest,
 } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
@@ -15,6 +16,7 @@ import { type Bus, EphemeralKind, subjects } from "../bus/bus.ts";
 import { encodeEvent } from "../live/frames.ts";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { Handlers } from "../model/handlers.ts";
 import { toNumber } from "../model/numbers.ts";
 import type { ConversationRecord } from "../model/records.ts";
 import type { Store } from "../store/store.ts";
@@ -24,7 +26,7 @@ import type { PageTokens } from "./page-tokens.ts";
 const defaultPageSize = 50;
 
 /** The caller's conversations and what they have read: the methods of `ConversationService`. */
-export class Conversations {
+export class Conversations implements Handlers<typeof ConversationService> {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #pages: PageTokens;

@@ -11,6 +11,7 @@ import {
 import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { Handlers } from "../model/handlers.ts";
 import { isTime } from "../model/numbers.ts";
 import type { GroupSettings, MemberRecord, Role as StoredRole } from "../model/records.ts";
 import { toGroup, toMember } from "../rules/group-events.ts";
@@ -45,7 +46,7 @@ const memberFieldOf: Record<string, (member: Member) => { role?: StoredRole; mut
 };
 
 /** Creates groups and keeps who belongs to them: the methods of `GroupService`. */
-export class Groups {
+export class Groups implements Handlers<typeof pb.GroupService> {
   readonly #store: Store;
   readonly #pages: PageTokens;
   readonly #quotas: GroupQuotas;

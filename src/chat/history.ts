@@ -1,12 +1,14 @@
 import type {
   GetMessageRequest,
   ListMessagesRequest,
+  MessageService,
 } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
 import { directConversationId, groupConversationId, parseMessageId } from "../../wire/ids.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
+import type { Handlers } from "../model/handlers.ts";
 import { ceilMs, floorMs, toNumber } from "../model/numbers.ts";
 import type { Access, SeqRange } from "../model/records.ts";
 import type { Store } from "../store/store.ts";
@@ -18,7 +20,7 @@ import type { PageTokens } from "./page-tokens.ts";
 const defaultPageSize = 50;
 
 /** What was said: the methods of `MessageService`. */
-export class History {
+export class History implements Handlers<typeof MessageService> {
   readonly #store: Store;
   readonly #groups: Groups;
   readonly #pages: PageTokens;

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Server } from "nice-grpc";
+import { chatServices } from "../../wire/services.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
 import type { Bus } from "../bus/bus.ts";
 import { Chat } from "../chat/chat.ts";
@@ -9,7 +10,7 @@ import type { CallHandles } from "../net/call-handles.ts";
 import { CallerAddresses } from "../net/caller-address.ts";
 import { FairReads } from "../net/fair-reads.ts";
 import { LoginLimits } from "../rpc/login-limits.ts";
-import { chatServices, createServices, type MountableService, type ServiceParts } from "../rpc/services.ts";
+import { createServices, type MountableService, type ServiceParts } from "../rpc/services.ts";
 import { UnreadAnswers } from "../rpc/unread-answers.ts";
 import { createRequestValidator, type RequestValidator } from "../rpc/validation.ts";
 import type { Store } from "../store/store.ts";

@@ -1,11 +1,11 @@
 import { Health as HealthService } from "../../gen/grpc/health/v1/health_pb.js";
+import { chatServices } from "../../wire/services.ts";
 import type { Logins } from "../chat/logins.ts";
 import type { Logger } from "../model/logger.ts";
 import { type ConnectHandlerOptions, createConnectHandler } from "../rpc/connect/connect-handler.ts";
 import { guarded } from "../rpc/connect/guard.ts";
 import { createHealth } from "../rpc/health.ts";
 import { createReflection } from "../rpc/reflection.ts";
-import { chatServices } from "../rpc/services.ts";
 import { belowPath } from "./base-path.ts";
 import { type HttpServerOptions, startHttpServer } from "./http-server.ts";
 import { createSite } from "./site.ts";

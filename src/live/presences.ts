@@ -3,10 +3,12 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Presence, PresenceSchema } from "../../gen/parlance/chat/v1/presence_pb.js";
 import type {
   GetPresenceRequest,
+  PresenceService,
   WatchPresenceRequest,
 } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type Bus, EphemeralKind, type PresenceMessage, subjects } from "../bus/bus.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Handlers } from "../model/handlers.ts";
 import type { Store } from "../store/store.ts";
 import { encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
@@ -55,7 +57,7 @@ const heldUpMs = 3_000;
  * Each node tells the others of its own users. What watchers are told is made
  * of that and of who is connected here.
  */
-export class Presences {
+export class Presences implements Handlers<typeof PresenceService> {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #hub: Hub;

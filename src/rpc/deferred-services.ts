@@ -1,10 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "nice-grpc";
+import { chatServices } from "../../wire/services.ts";
 import type { Logins } from "../chat/logins.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Logger } from "../model/logger.ts";
 import { Call, pathOf } from "./calls.ts";
-import { chatServices, type MountableService, mountable, type ServiceParts } from "./services.ts";
+import { type MountableService, mountable, type ServiceParts } from "./services.ts";
 
 /** What stands behind the services of the contract, once it is there. */
 export interface DeferredParts {

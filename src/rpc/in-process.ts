@@ -1,20 +1,11 @@
-import {
-  create,
-  type DescMethod,
-  type DescService,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
-import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
-import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
+import { create, type DescService, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { findMistyped, type Mistyped } from "../../wire/field-types.ts";
+import { type Services, services } from "../../wire/services.ts";
+import { handlersOf } from "../chat/build.ts";
 import type { Chat } from "../chat/chat.ts";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
-import { createHandlers, type Handler, type Handlers, type UnaryName } from "./handlers.ts";
+import type { AnyHandlers, UnaryName } from "../model/handlers.ts";
 import type { RequestValidator } from "./validation.ts";
 
 /** The calls of a service for code of the same process. They throw a ChatError where a client gets a status. */
@@ -25,13 +16,7 @@ export type InProcessService<Service extends DescService> = {
 };
 
 /** The calls of all services in the name of one user. */
-export interface InProcessServices {
-  chat: InProcessService<typeof ChatService>;
-  groups: InProcessService<typeof GroupService>;
-  conversations: InProcessService<typeof ConversationService>;
-  messages: InProcessService<typeof MessageService>;
-  presence: InProcessService<typeof PresenceService>;
-}
+export type InProcessServices = { readonly [Key in keyof Services]: InProcessService<Services[Key]> };
 
 function refusalOf(mistyped: Mistyped): ChatError {
   const { field, description } = mistyped;
@@ -45,30 +30,27 @@ export function createInProcess(
   chat: Chat,
   { validate }: Pick<RequestValidator, "validate">,
 ): (caller: Caller) => InProcessServices {
-  const handlers = createHandlers(chat);
+  const handlers = handlersOf(chat);
 
-  function callsOf<Service extends DescService>(service: Service, table: Handlers<Service>, caller: Caller) {
-    const entries = Object.entries<Handler<DescMethod["input"], DescMethod["output"]>>(table);
-    const calls = entries.map(([name, handler]) => {
-      const { input, output } = service.method[name] as DescMethod;
+  function callsOf(service: DescService, own: AnyHandlers, caller: Caller) {
+    const methods = service.methods.filter(({ localName }) => localName in own);
+    const calls = methods.map(({ localName, input, output }) => {
       const call = async (init: MessageInitShape<typeof input>) => {
         // No wire has made sure of it.
         const mistyped = findMistyped(input, init);
         if (mistyped !== undefined) throw refusalOf(mistyped);
         const request = create(input, init);
         validate(input, request);
-        return create(output, await handler(request, caller));
+        return create(output, await own[localName]?.(request, caller));
       };
-      return [name, call];
+      return [localName, call];
     });
-    return Object.fromEntries(calls) as InProcessService<Service>;
+    return Object.fromEntries(calls);
   }
 
-  return (caller) => ({
-    chat: callsOf(ChatService, handlers.chat, caller),
-    groups: callsOf(GroupService, handlers.groups, caller),
-    conversations: callsOf(ConversationService, handlers.conversations, caller),
-    messages: callsOf(MessageService, handlers.messages, caller),
-    presence: callsOf(PresenceService, handlers.presence, caller),
-  });
+  const names = Object.keys(services) as (keyof Services)[];
+  return (caller) =>
+    Object.fromEntries(
+      names.map((name) => [name, callsOf(services[name], handlers[name] as unknown as AnyHandlers, caller)]),
+    ) as unknown as InProcessServices;
 }

@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { StreamRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { RateLimits, UserRate } from "../chat/rate-limits.ts";
 
@@ -20,11 +21,14 @@ const typing: RpcRate = { takes: "maxTypingPerSecond" };
 const presence: RpcRate = { takes: "maxPresenceReadsPerSecond", per: "userIds" };
 const newStream: RpcRate = { takes: "maxNewStreamsPerSecond" };
 
-/** The limit of each rpc of the contract. What a `Stream` carries is counted by `requestRates`. */
-export const rpcRates: Readonly<Record<string, RpcRate | typeof free>> = {
+/**
+ * The limits of rpcs that are neither: an rpc without side effects counts as a
+ * read, any other as a change. What a `Stream` carries is counted by
+ * `requestRates`.
+ */
+export const ownRates: Readonly<Record<string, RpcRate | typeof free>> = {
   // Nobody's, until the credential was looked at: `LoginLimits` counts it by address.
   "ChatService.Login": free,
-  "ChatService.Logout": change,
   "ChatService.SendDirect": send,
   "ChatService.SendGroup": send,
   "ChatService.Stream": newStream,
@@ -37,27 +41,20 @@ export const rpcRates: Readonly<Record<string, RpcRate | typeof free>> = {
     per: "memberIds",
     alsoTakes: "maxNewMembersPerMinute",
   },
-  "GroupService.GetGroup": read,
-  "GroupService.UpdateGroup": change,
-  "GroupService.DisbandGroup": change,
-  "GroupService.JoinGroup": change,
-  "GroupService.LeaveGroup": change,
   "GroupService.AddMembers": {
     takes: "maxChangesPerSecond",
     per: "userIds",
     alsoTakes: "maxNewMembersPerMinute",
   },
-  "GroupService.RemoveMembers": change,
-  "GroupService.UpdateMember": change,
-  "GroupService.TransferOwnership": change,
-  "GroupService.ListMembers": read,
-  "GroupService.ListMyGroups": read,
-  "ConversationService.ListConversations": read,
-  "ConversationService.MarkRead": change,
-  "MessageService.GetMessage": read,
-  "MessageService.ListMessages": read,
   "PresenceService.GetPresence": presence,
 };
+
+/** Returns the limit of an rpc of the contract. */
+export function rateOf({ parent, name, idempotency }: DescMethod): RpcRate | typeof free {
+  const key = `${parent.name}.${name}`;
+  if (key in ownRates) return ownRates[key];
+  return idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? read : change;
+}
 
 type RequestCase = NonNullable<StreamRequest["request"]["case"]>;
 
@@ -79,7 +76,7 @@ export type TakeRate = (userId: string, request: unknown) => void;
 
 /** Makes what counts the calls of a method. */
 export function takeRateOfMethod(method: DescMethod, limits: RateLimits<UserRate>): TakeRate {
-  const rate = rpcRates[`${method.parent.name}.${method.name}`];
+  const rate = rateOf(method);
   return rate === undefined ? () => {} : takeRate(rate, limits);
 }
 

@@ -1,21 +1,20 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { CallContext, Server } from "nice-grpc";
 import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
-import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { toDefinition } from "../../wire/definition.ts";
 import { encodeSendResponse } from "../../wire/fast/sent.ts";
+import { type Services, services } from "../../wire/services.ts";
 import { WireWriter } from "../../wire/writer.ts";
+import { handlersOf } from "../chat/build.ts";
 import type { Chat } from "../chat/chat.ts";
 import type { Sends } from "../chat/sends.ts";
 import type { Caller } from "../model/caller.ts";
+import type { AnyHandlers } from "../model/handlers.ts";
 import type { Logger } from "../model/logger.ts";
 import { type CallHandles, callIdKey } from "../net/call-handles.ts";
 import type { FairReads } from "../net/fair-reads.ts";
 import { type CallParts, openCall, unaryCall } from "./calls.ts";
-import { createHandlers, type Handler, type Handlers } from "./handlers.ts";
 import { limitSends } from "./limited-sends.ts";
 import type { LoginLimits } from "./login-limits.ts";
 import { takeRateOfRequests } from "./rpc-rates.ts";
@@ -23,15 +22,6 @@ import { listenCall, streamCall } from "./stream.ts";
 import type { UnreadAnswers } from "./unread-answers.ts";
 import type { RequestValidator } from "./validation.ts";
 import { countingLists } from "./wire-lengths.ts";
-
-/** The services of the contract, as generated. */
-export const chatServices = [
-  ChatService,
-  GroupService,
-  ConversationService,
-  MessageService,
-  PresenceService,
-] as const;
 
 /** A service with its implementation, for nice-grpc's `server.add` and for the Connect edge. */
 export interface MountableService {
@@ -81,24 +71,23 @@ export function createServices(options: ServiceOptions): MountableService[] {
     validator: parts.validator,
     log: parts.log,
   };
-  const handlers = createHandlers(chat);
-  return [
-    mountable(ChatService, {
-      ...unaryCalls(ChatService, handlers.chat, calls, parts),
-      ...encodedSends(parts.sends, calls),
-      login: openCall(
-        ChatService.method.login,
-        (request, context) => options.loginLimits.run(context, () => chat.logins.login(request)),
-        calls,
-      ),
-      stream: streamCall(parts),
-      listen: listenCall(parts),
+  const handlers = handlersOf(chat);
+  const names = Object.keys(services) as (keyof Services)[];
+  return names.map((name) =>
+    mountable(services[name], {
+      ...unaryCalls(services[name], handlers[name] as unknown as AnyHandlers, calls, parts),
+      ...(name === "chat" && {
+        ...encodedSends(parts.sends, calls),
+        login: openCall(
+          ChatService.method.login,
+          (request, context) => options.loginLimits.run(context, () => chat.logins.login(request)),
+          calls,
+        ),
+        stream: streamCall(parts),
+        listen: listenCall(parts),
+      }),
     }),
-    mountable(GroupService, unaryCalls(GroupService, handlers.groups, calls, parts)),
-    mountable(ConversationService, unaryCalls(ConversationService, handlers.conversations, calls, parts)),
-    mountable(MessageService, unaryCalls(MessageService, handlers.messages, calls, parts)),
-    mountable(PresenceService, unaryCalls(PresenceService, handlers.presence, calls, parts)),
-  ];
+  );
 }
 
 /** The sends, which answer with what is encoded already: a call of them is not to cost what the library's way does. */
@@ -119,31 +108,31 @@ function encodedSends(sends: Sends, calls: CallParts): Record<string, unknown> {
   };
 }
 
-function unaryCalls<Service extends DescService>(
-  service: Service,
-  handlers: Handlers<Service>,
+/** Makes the calls of a service that its handlers have the work of. */
+function unaryCalls(
+  { methods }: DescService,
+  handlers: AnyHandlers,
   calls: CallParts,
   parts: ServiceParts,
 ): Record<string, unknown> {
-  const entries = Object.entries<Handler<DescMethod["input"], DescMethod["output"]>>(handlers);
+  const own = methods.filter(({ localName }) => localName in handlers);
   return Object.fromEntries(
-    entries.map(([name, handler]) => {
-      const method = service.method[name] as DescMethod;
-      return [name, unaryCall(method, isRead(method) ? inTurn(handler, parts) : handler, calls)];
+    own.map((method) => {
+      const handler: AnyHandler = (request, caller) => handlers[method.localName]?.(request, caller) as never;
+      return [method.localName, unaryCall(method, isRead(method) ? inTurn(handler, parts) : handler, calls)];
     }),
   );
 }
 
-/** Whether a method only reads; the contract names those so. */
-function isRead({ name }: DescMethod): boolean {
-  return /^(Get|List)/.test(name);
+type AnyHandler = AnyHandlers[string];
+
+/** Whether a method only reads. */
+function isRead({ idempotency }: DescMethod): boolean {
+  return idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
 /** Has a read wait for its user's turn, and refuses it to who leaves too much unread, also meanwhile. */
-function inTurn(
-  handler: Handler<DescMethod["input"], DescMethod["output"]>,
-  { reads, unread, handles }: ServiceParts,
-) {
+function inTurn(handler: AnyHandler, { reads, unread, handles }: ServiceParts) {
   return (request: Message, caller: Caller, { metadata, peer }: CallContext) => {
     const asking = { userId: caller.userId, connection: peer };
     unread.check(asking);

@@ -3,7 +3,7 @@ import type { CallOptions } from "nice-grpc";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AdminService } from "../../gen/parlance/admin/v1/admin_service_pb.js";
 import { Role } from "../../gen/parlance/chat/v1/group_pb.js";
-import { chatServices } from "../../src/rpc/services.ts";
+import { chatServices } from "../../wire/services.ts";
 import { failureOf } from "../support/errors.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 

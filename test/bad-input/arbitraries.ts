@@ -3,8 +3,8 @@
 import { create, type DescField, type DescMessage, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
-import { chatServices } from "../../src/rpc/services.ts";
 import { toDefinition } from "../../wire/definition.ts";
+import { chatServices } from "../../wire/services.ts";
 
 /** The codes that the server must never answer, whatever it is sent. */
 export const serverFaults = ["INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"];

@@ -13,9 +13,9 @@ import { type CallOptions, ClientError, type Metadata, Status } from "nice-grpc"
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ListenResponse } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { PageTokens } from "../../src/chat/page-tokens.ts";
-import { chatServices } from "../../src/rpc/services.ts";
 import { readErrorDetails, statusDetailsKey } from "../../wire/error-details.ts";
 import { messageIdOf } from "../../wire/ids.ts";
+import { chatServices } from "../../wire/services.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 

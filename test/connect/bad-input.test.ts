@@ -4,6 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { createConnection, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { chatServices } from "../../wire/services.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 
@@ -24,6 +25,12 @@ afterAll(async () => {
 });
 
 const send = "/parlance.chat.v1.ChatService/SendDirect";
+/** All but `Stream`, which HTTP/1.1 cannot carry whatever the method. */
+const rpcPaths = chatServices.flatMap(({ typeName, methods }) =>
+  methods
+    .filter(({ methodKind }) => methodKind !== "bidi_streaming")
+    .map(({ name }) => `/${typeName}/${name}`),
+);
 const victim = '{"recipientId":"victim","content":{"text":{"body":"x"}}}';
 
 interface Answer {
@@ -107,6 +114,11 @@ describe("a request with", () => {
       if (method !== "HEAD") expect(answer.error).toMatchObject({ code: "unimplemented" });
     },
   );
+
+  test.each(rpcPaths)("GET on %s is refused with 405: no request ends up in a URL", async (path) => {
+    const answer = await call({ method: "GET", path: `${path}?connect=v1&encoding=json&message=%7B%7D` });
+    expect(answer).toMatchObject({ status: 405, headers: { allow: "POST" } });
+  });
 
   test.each([
     "/parlance.chat.v1.ChatService/Nothing",

@@ -10,14 +10,10 @@ import {
 } from "@connectrpc/connect-node";
 import { createConnectTransport as createFetchTransport } from "@connectrpc/connect-web";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
-import { ChatService } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { ConversationService } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
-import { GroupService } from "../../gen/parlance/chat/v1/group_service_pb.js";
-import { MessageService } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { PresenceService } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { fromJsonForm, jsonOptions, toJsonForm } from "../../src/rpc/connect/json.ts";
 import { jsonMethodOf } from "../../src/rpc/connect/json-schemas.ts";
 import { readErrorDetails } from "../../wire/error-details.ts";
+import { type Services, services } from "../../wire/services.ts";
 import type { Failure } from "../support/errors.ts";
 
 /** The ways to call the HTTP port, each with whether it can stream both ways. */
@@ -36,13 +32,10 @@ export const ways = {
 /** The name of a way. */
 export type Way = keyof typeof ways;
 
+type ServiceClients = { [Key in keyof Services]: Client<Services[Key]> };
+
 /** Clients of all services that send one token. */
-export interface HttpClients {
-  chat: Client<typeof ChatService>;
-  groups: Client<typeof GroupService>;
-  conversations: Client<typeof ConversationService>;
-  messages: Client<typeof MessageService>;
-  presence: Client<typeof PresenceService>;
+export interface HttpClients extends ServiceClients {
   close: () => void;
 }
 
@@ -51,14 +44,9 @@ export function httpClients(way: Way, address: string, headers: Record<string, s
   const sessions = new Http2SessionManager(`http://${address}`);
   const plain = transportOf(way, `http://${address}`, sessions, headers);
   const transport = way.includes("JSON") ? opaque(plain) : plain;
-  return {
-    chat: createClient(ChatService, transport),
-    groups: createClient(GroupService, transport),
-    conversations: createClient(ConversationService, transport),
-    messages: createClient(MessageService, transport),
-    presence: createClient(PresenceService, transport),
-    close: () => sessions.abort(),
-  };
+  const names = Object.keys(services) as (keyof Services)[];
+  const clients = Object.fromEntries(names.map((name) => [name, createClient(services[name], transport)]));
+  return { ...(clients as unknown as ServiceClients), close: () => sessions.abort() };
 }
 
 function transportOf(

@@ -5,7 +5,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chatServices } from "../../src/rpc/services.ts";
+import { chatServices } from "../../wire/services.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 type Json = { [key: string]: unknown };

@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ChatError } from "../../src/model/errors.ts";
 import { maxEntriesOf } from "../../src/rpc/list-lengths.ts";
-import { chatServices } from "../../src/rpc/services.ts";
 import { createRequestValidator } from "../../src/rpc/validation.ts";
 import { overlongIn } from "../../src/rpc/wire-lengths.ts";
+import { chatServices } from "../../wire/services.ts";
 import { seed } from "../support/seed.ts";
 
 const entries = 65_000;

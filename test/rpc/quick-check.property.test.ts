@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { SendDirectRequestSchema, StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { createQuickCheck } from "../../src/rpc/quick-check.ts";
-import { chatServices } from "../../src/rpc/services.ts";
 import { toEcma } from "../../src/rpc/validation.ts";
+import { chatServices } from "../../wire/services.ts";
 import { bytesOf } from "../bad-input/arbitraries.ts";
 import { seed } from "../support/seed.ts";
 

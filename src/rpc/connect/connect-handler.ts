@@ -1,15 +1,17 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
+import { chatServices } from "../../../wire/services.ts";
 import type { Logins } from "../../chat/logins.ts";
 import type { ChatError } from "../../model/errors.ts";
 import type { Logger } from "../../model/logger.ts";
 import { wrongHeaders } from "../../net/client-headers.ts";
 import { authenticate } from "../authentication.ts";
 import { Call, pathOf } from "../calls.ts";
-import { chatServices, type MountableService } from "../services.ts";
+import type { MountableService } from "../services.ts";
 import { callContextOf, failedKey, httpCallKey, type Implementation, toConnectMethod } from "./adapter.ts";
 import { refusalOf, toConnectError } from "./errors.ts";
 import {
@@ -86,8 +88,8 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     for (const method of service.methods) {
       const run = (implementation[method.localName] as Implementation).bind(implementation);
       const answer = toConnectMethod(method, run, maxRequestBytes) as never;
-      router.rpc(method, answer);
-      router.rpc(jsonMethodOf(method), answer);
+      router.rpc(postOnly(method), answer);
+      router.rpc(postOnly(jsonMethodOf(method)), answer);
     }
   }
   // Of the two with one path the one for JSON comes second.
@@ -132,6 +134,14 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
       return true;
     },
   };
+}
+
+/**
+ * Returns a method that the library answers to POST alone. It would take a GET
+ * for rpcs without side effects, with the request in the URL, which proxies log.
+ */
+function postOnly(method: DescMethod): DescMethod {
+  return { ...method, idempotency: MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN };
 }
 
 /** Returns a request as the library takes it, with what its protocols read of the headers and nothing else. */

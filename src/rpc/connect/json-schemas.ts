@@ -11,19 +11,8 @@ import {
   FileDescriptorSetSchema,
   file_google_protobuf_struct,
 } from "@bufbuild/protobuf/wkt";
-import { file_parlance_chat_v1_chat_service } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
-import { file_parlance_chat_v1_conversation_service } from "../../../gen/parlance/chat/v1/conversation_service_pb.js";
-import { file_parlance_chat_v1_group_service } from "../../../gen/parlance/chat/v1/group_service_pb.js";
-import { file_parlance_chat_v1_message_service } from "../../../gen/parlance/chat/v1/message_service_pb.js";
-import { file_parlance_chat_v1_presence_service } from "../../../gen/parlance/chat/v1/presence_service_pb.js";
+import { chatServices } from "../../../wire/services.ts";
 
-const contract: readonly DescFile[] = [
-  file_parlance_chat_v1_chat_service,
-  file_parlance_chat_v1_group_service,
-  file_parlance_chat_v1_conversation_service,
-  file_parlance_chat_v1_message_service,
-  file_parlance_chat_v1_presence_service,
-];
 const contractPackage = "parlance.chat.v1";
 const anyType = ".google.protobuf.Any";
 const structType = ".google.protobuf.Struct";
@@ -52,7 +41,7 @@ function createJsonSchemas() {
     for (const needed of file.dependencies) add(needed);
     files.set(file.name, file);
   };
-  for (const file of [file_google_protobuf_struct, ...contract]) add(file);
+  for (const file of [file_google_protobuf_struct, ...chatServices.map(({ file }) => file)]) add(file);
   return createFileRegistry(create(FileDescriptorSetSchema, { file: [...files.values()].map(withStructs) }));
 }
 
