@@ -19,7 +19,8 @@ import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Handlers } from "../model/handlers.ts";
 import { toNumber } from "../model/numbers.ts";
 import type { ConversationRecord } from "../model/records.ts";
-import type { Store } from "../store/store.ts";
+import type { ConversationStore } from "../store/ports/conversations.ts";
+import type { StoreIdentity } from "../store/ports/identity.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
@@ -27,13 +28,13 @@ const defaultPageSize = 50;
 
 /** The caller's conversations and what they have read: the methods of `ConversationService`. */
 export class Conversations implements Handlers<typeof ConversationService> {
-  readonly #store: Store;
+  readonly #store: StoreIdentity & ConversationStore;
   readonly #bus: Bus;
   readonly #pages: PageTokens;
   readonly #maxBytes: number;
 
   /** @param maxBytes the largest answer */
-  constructor(store: Store, bus: Bus, pages: PageTokens, maxBytes: number) {
+  constructor(store: StoreIdentity & ConversationStore, bus: Bus, pages: PageTokens, maxBytes: number) {
     this.#maxBytes = maxBytes;
     this.#store = store;
     this.#bus = bus;

@@ -16,7 +16,8 @@ import { isTime } from "../model/numbers.ts";
 import type { GroupSettings, MemberRecord, Role as StoredRole } from "../model/records.ts";
 import { toGroup, toMember } from "../rules/group-events.ts";
 import { groupNotFound, notAMember, silenceOf } from "../rules/group-refusals.ts";
-import type { Store } from "../store/store.ts";
+import type { GroupStore } from "../store/ports/groups.ts";
+import type { MemberStore } from "../store/ports/members.ts";
 import { GroupQuotas } from "./group-quotas.ts";
 import type { ChatLimits } from "./limits.ts";
 import { countWithin } from "./page-size.ts";
@@ -47,14 +48,14 @@ const memberFieldOf: Record<string, (member: Member) => { role?: StoredRole; mut
 
 /** Creates groups and keeps who belongs to them: the methods of `GroupService`. */
 export class Groups implements Handlers<typeof pb.GroupService> {
-  readonly #store: Store;
+  readonly #store: GroupStore & MemberStore;
   readonly #pages: PageTokens;
   readonly #quotas: GroupQuotas;
   readonly #maxMembers: number;
   readonly #maxBytes: number;
   readonly #chosenIds: boolean;
 
-  constructor(store: Store, pages: PageTokens, limits: ChatLimits) {
+  constructor(store: GroupStore & MemberStore, pages: PageTokens, limits: ChatLimits) {
     this.#maxBytes = limits.maxAnswerBytes;
     this.#chosenIds = limits.chosenGroupIds;
     this.#store = store;

@@ -11,7 +11,9 @@ import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Handlers } from "../model/handlers.ts";
 import { ceilMs, floorMs, toNumber } from "../model/numbers.ts";
 import type { Access, SeqRange } from "../model/records.ts";
-import type { Store } from "../store/store.ts";
+import type { ConversationStore } from "../store/ports/conversations.ts";
+import type { StoreIdentity } from "../store/ports/identity.ts";
+import type { LogStore } from "../store/ports/log.ts";
 import { conversationNotFound } from "./conversations.ts";
 import type { Groups } from "./groups.ts";
 import { countWithin } from "./page-size.ts";
@@ -21,13 +23,18 @@ const defaultPageSize = 50;
 
 /** What was said: the methods of `MessageService`. */
 export class History implements Handlers<typeof MessageService> {
-  readonly #store: Store;
+  readonly #store: StoreIdentity & LogStore & ConversationStore;
   readonly #groups: Groups;
   readonly #pages: PageTokens;
   readonly #maxBytes: number;
 
   /** @param maxBytes the largest answer */
-  constructor(store: Store, groups: Groups, pages: PageTokens, maxBytes: number) {
+  constructor(
+    store: StoreIdentity & LogStore & ConversationStore,
+    groups: Groups,
+    pages: PageTokens,
+    maxBytes: number,
+  ) {
     this.#maxBytes = maxBytes;
     this.#store = store;
     this.#groups = groups;

@@ -9,7 +9,7 @@ import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { SessionRecord } from "../model/records.ts";
 import { tokenExpired } from "../rules/refusals.ts";
-import type { Store } from "../store/store.ts";
+import type { SessionStore } from "../store/ports/sessions.ts";
 import { type ChatLimits, limitsMessage } from "./limits.ts";
 
 /** Session tokens begin with this, so that one found in a log or a repository is known for what it is. */
@@ -33,7 +33,7 @@ const maxSessionAheadMs = 2 * 86_400_000;
  * lets anyone in, and logging out takes effect at once.
  */
 export class Logins {
-  readonly #store: Store;
+  readonly #store: SessionStore;
   readonly #verifier: TokenVerifier;
   readonly #limits: ChatLimits;
   readonly #callers = new LRUCache<string, Caller>({
@@ -49,7 +49,7 @@ export class Logins {
   /** How often anybody was logged out, as far as this node knows. */
   #logouts = 0;
 
-  constructor(store: Store, verifier: TokenVerifier, limits: ChatLimits) {
+  constructor(store: SessionStore, verifier: TokenVerifier, limits: ChatLimits) {
     this.#store = store;
     this.#verifier = verifier;
     this.#limits = limits;

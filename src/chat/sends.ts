@@ -17,7 +17,8 @@ import { waitingFailPoint } from "../fail-points.ts";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Appended, Draft } from "../model/records.ts";
-import type { Store } from "../store/store.ts";
+import type { StoreIdentity } from "../store/ports/identity.ts";
+import type { LogStore } from "../store/ports/log.ts";
 
 /** A message that was taken in. */
 export interface Sent extends SentMessage {
@@ -54,7 +55,7 @@ export function sendResultOf({ messageId, conversationId, clientMessageId, appen
  * Makes what takes messages in. Everything before the append happens without
  * waiting, so that the messages of one stream keep their order.
  */
-export function createSends(store: Store, maxContentBytes: number): Sends {
+export function createSends(store: StoreIdentity & LogStore, maxContentBytes: number): Sends {
   const writer = new WireWriter();
 
   async function send(draft: Draft, refusal: ChatError | undefined): Promise<Sent> {

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { ChatError, ErrorReason } from "../model/errors.ts";
-import type { Store } from "../store/store.ts";
+import type { UserStore } from "../store/ports/users.ts";
 
 /** The most users who are kept in memory. */
 const maxUsers = 100_000;
@@ -28,14 +28,14 @@ interface Count {
  * node that did not know, and a crash loses 64 KiB of a user's count.
  */
 export class StoredBytes {
-  readonly #store: Pick<Store, "addStoredBytes">;
+  readonly #store: Pick<UserStore, "addStoredBytes">;
   readonly #maxBytes: number;
   readonly #counts: LRUCache<string, Count>;
   /** Those of which the store is to be told next, or asked. */
   #due = new Set<Count>();
 
   /** @param maxBytes the most that a user may store */
-  constructor(store: Pick<Store, "addStoredBytes">, maxBytes: number) {
+  constructor(store: Pick<UserStore, "addStoredBytes">, maxBytes: number) {
     this.#store = store;
     this.#maxBytes = maxBytes;
     this.#counts = new LRUCache<string, Count>({

@@ -19,7 +19,7 @@ import { ConnectionLimit } from "../net/connection-limit.ts";
 import { createAdminService } from "../rpc/admin-service.ts";
 import { type DeferredServices, deferServices } from "../rpc/deferred-services.ts";
 import { type GrpcServer, startGrpcServer } from "../rpc/grpc/grpc-server.ts";
-import type { StoreEnding } from "../store/store.ts";
+import type { StoreEnding } from "../store/ports/health.ts";
 import { version } from "../version.ts";
 import { createBus, openStore } from "./backends.ts";
 import { dataFileOf } from "./maintenance.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "../model/logger.ts";
-import type { Store } from "../store/store.ts";
+import type { StoreHealth } from "../store/ports/health.ts";
 
 /** How long after a failure, and after each probe that failed, the store is tried again. */
 const probeAfterMs = 1_000;
@@ -19,7 +19,7 @@ export interface StoreWatch {
  * @param onChange called after `works` has changed
  */
 export function watchStore(
-  store: Pick<Store, "onWriteFailed" | "probe">,
+  store: Pick<StoreHealth, "onWriteFailed" | "probe">,
   log: Logger,
   onChange: () => void,
 ): StoreWatch {

@@ -7,7 +7,8 @@ import {
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import { EventKind } from "../../wire/log-event.ts";
 import type { MissedConversation } from "../model/records.ts";
-import type { Store } from "../store/store.ts";
+import type { CatchUpStore } from "../store/ports/catch-up.ts";
+import type { StoreIdentity } from "../store/ports/identity.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
 import type { Session, Untold } from "./session.ts";
 
@@ -21,7 +22,11 @@ const maxEventBytes = 131_072;
  * told; the others one that moves nothing, so that whoever acknowledges what it
  * got skips none of the rest.
  */
-export async function tellBehind(store: Store, session: Session, untold: Untold): Promise<void> {
+export async function tellBehind(
+  store: StoreIdentity & CatchUpStore,
+  session: Session,
+  untold: Untold,
+): Promise<void> {
   const { userId } = session.caller;
   const { afterPosition, from } = untold;
   const page = await store.listMissed(userId, afterPosition, from, maxConversations, maxEventBytes);

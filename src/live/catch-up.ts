@@ -1,6 +1,7 @@
 import { eventKindOf, withheldOf } from "../../wire/event-field.ts";
 import type { LogFramer } from "../../wire/event-frame.ts";
-import type { Store } from "../store/store.ts";
+import type { CatchUpStore } from "../store/ports/catch-up.ts";
+import type { StoreIdentity } from "../store/ports/identity.ts";
 import { tellBehind } from "./behind.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
 import type { Session } from "./session.ts";
@@ -32,7 +33,7 @@ export type CatchUp = (session: Session) => Promise<void>;
  * A session for which too much waits is first told where it is behind, a page
  * of conversations at a time as well.
  */
-export function createCatchUp(store: Store, frame: LogFramer): CatchUp {
+export function createCatchUp(store: StoreIdentity & CatchUpStore, frame: LogFramer): CatchUp {
   const turns = new Turns(maxReads);
   const read = async (session: Session) => {
     if (session.ending) return;

@@ -3,7 +3,9 @@ import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import { toNumber } from "../model/numbers.ts";
-import type { Store } from "../store/store.ts";
+import type { DeviceStore } from "../store/ports/devices.ts";
+import type { StoreIdentity } from "../store/ports/identity.ts";
+import type { LogStore } from "../store/ports/log.ts";
 
 /** The most devices whose cursor is kept in memory. */
 const maxCached = 100_000;
@@ -14,7 +16,7 @@ const maxCached = 100_000;
  * deliver again what was acknowledged, and never loses anything.
  */
 export class Cursors {
-  readonly #store: Store;
+  readonly #store: StoreIdentity & LogStore & DeviceStore;
   readonly #seen: () => number;
   readonly #maxDevices: number;
   readonly #known = new LRUCache<string, number>({ max: maxCached });
@@ -25,7 +27,7 @@ export class Cursors {
    * @param seen returns a position that the log has surely reached
    * @param maxDevices the most devices of a user, 0 for no limit
    */
-  constructor(store: Store, seen: () => number, maxDevices: number) {
+  constructor(store: StoreIdentity & LogStore & DeviceStore, seen: () => number, maxDevices: number) {
     this.#store = store;
     this.#seen = seen;
     this.#maxDevices = maxDevices;

@@ -1,6 +1,6 @@
 import type { LogoutMessage } from "../bus/bus.ts";
 import type { LogoutRecord } from "../model/records.ts";
-import type { Store } from "../store/store.ts";
+import type { SessionStore } from "../store/ports/sessions.ts";
 import { PacedLook } from "./paced-look.ts";
 
 const pageLogouts = 100;
@@ -10,7 +10,7 @@ const pageLogouts = 100;
  * within a second from the store, which knows of those that the bus lost.
  */
 export class Logouts {
-  readonly #store: Pick<Store, "readLogouts">;
+  readonly #store: Pick<SessionStore, "readLogouts">;
   readonly #carryOut: (logout: LogoutRecord) => void;
   /** Every logout up to this id was carried out. */
   #through: number;
@@ -23,7 +23,7 @@ export class Logouts {
    * @param onError told when the store could not be asked; it is asked again
    */
   constructor(
-    store: Pick<Store, "readLogouts">,
+    store: Pick<SessionStore, "readLogouts">,
     through: number,
     carryOut: (logout: LogoutRecord) => void,
     onError: (error: unknown) => void,

@@ -1,4 +1,4 @@
-import type { Store } from "../store/store.ts";
+import type { ConversationStore } from "../store/ports/conversations.ts";
 
 /** Whose presence users may see: of those they share a conversation with, everyone's, or nobody's but their own. */
 export type PresenceVisibility = "shared" | "everyone" | "nobody";
@@ -8,7 +8,7 @@ export type FindVisible = (viewerId: string, userIds: readonly string[]) => Prom
 
 /** Makes what finds out who may see whom. */
 export function createFindVisible(
-  store: Pick<Store, "inConversationWith">,
+  store: Pick<ConversationStore, "inConversationWith">,
   visibility: PresenceVisibility,
 ): FindVisible {
   return async (viewerId, userIds) => {

@@ -9,7 +9,8 @@ import type {
 import { type Bus, EphemeralKind, type PresenceMessage, subjects } from "../bus/bus.ts";
 import type { Caller } from "../model/caller.ts";
 import type { Handlers } from "../model/handlers.ts";
-import type { Store } from "../store/store.ts";
+import type { ConversationStore } from "../store/ports/conversations.ts";
+import type { UserStore } from "../store/ports/users.ts";
 import { encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
 import { Leases } from "./leases.ts";
@@ -58,7 +59,7 @@ const heldUpMs = 3_000;
  * of that and of who is connected here.
  */
 export class Presences implements Handlers<typeof PresenceService> {
-  readonly #store: Store;
+  readonly #store: UserStore & ConversationStore;
   readonly #bus: Bus;
   readonly #hub: Hub;
   readonly #instanceId: string;
@@ -81,7 +82,13 @@ export class Presences implements Handlers<typeof PresenceService> {
   #asking = false;
 
   /** @param instanceId names this node among all */
-  constructor(store: Store, bus: Bus, hub: Hub, instanceId: string, visibility: PresenceVisibility) {
+  constructor(
+    store: UserStore & ConversationStore,
+    bus: Bus,
+    hub: Hub,
+    instanceId: string,
+    visibility: PresenceVisibility,
+  ) {
     this.#findVisible = createFindVisible(store, visibility);
     this.#isShared = visibility === "shared";
     this.#store = store;

@@ -1,7 +1,7 @@
 import type { LogFramer } from "../../wire/event-frame.ts";
 import type { LogEvent } from "../../wire/log-event.ts";
 import type { LogMessage, NoticeMessage } from "../bus/bus.ts";
-import type { Store } from "../store/store.ts";
+import type { LogStore } from "../store/ports/log.ts";
 import { PacedLook } from "./paced-look.ts";
 import { logMessage } from "./publisher.ts";
 
@@ -16,7 +16,7 @@ const maxPending = 65_536;
 
 /** What the tail asks of the rest of the chat. */
 export interface TailOptions {
-  store: Pick<Store, "readTail">;
+  store: Pick<LogStore, "readTail">;
   frame: LogFramer;
   /** The last position of the log when the node began to listen. */
   seen: number;

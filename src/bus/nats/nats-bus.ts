@@ -6,7 +6,7 @@
 
 import { type Msg, nuid, type Subscription } from "@nats-io/transport-node";
 import { failPoint } from "../../fail-points.ts";
-import type { Store } from "../../store/store.ts";
+import type { StoreIdentity } from "../../store/ports/identity.ts";
 import type { Bus, BusHandler, BusMessage, RequestOptions } from "../bus.ts";
 import type { NatsLink } from "./connection.ts";
 import { NatsKeeper } from "./keeper.ts";
@@ -23,7 +23,7 @@ export type { NatsServers } from "./settings.ts";
 /** How to make the bus. */
 export interface NatsBusOptions extends NatsServers {
   /** The store that the messages speak of: those of another one, or of another epoch, are dropped. */
-  store: Pick<Store, "epoch" | "salt">;
+  store: StoreIdentity;
   /** The first token or tokens of every subject. Services that share a NATS account need different ones. Default: `parlance`. */
   prefix?: string;
   /** What connections are called in the server's monitoring. Default: `parlance`. */

@@ -7,7 +7,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import type { Store } from "../../store/store.ts";
+import type { StoreIdentity } from "../../store/ports/identity.ts";
 import type { BusMessage } from "../bus.ts";
 import { decodeEnvelope, decodeMessage, encodeMessage } from "./codec.ts";
 
@@ -31,7 +31,7 @@ export interface Seal {
 }
 
 /** Makes the seal of nodes that have this store open, in this epoch. */
-export function createSeal({ epoch, salt }: Pick<Store, "epoch" | "salt">): Seal {
+export function createSeal({ epoch, salt }: StoreIdentity): Seal {
   const seed = crc32(`${epoch}/${salt}`);
   const name = Buffer.from(epoch);
   const epochField = Buffer.from([tag.epoch, name.length, ...name]);

@@ -1,6 +1,6 @@
 import { DatabaseError } from "pg";
 import { ChatError, ErrorReason } from "../../../model/errors.ts";
-import type { StoreEnding } from "../../store.ts";
+import type { StoreEnding } from "../../ports/health.ts";
 
 const busyRetryMs = 1000;
 

@@ -1,7 +1,7 @@
 import type { ClientBase } from "pg";
 import type { LogEvent } from "../../../../wire/log-event.ts";
 import { newEpoch } from "../../new-epoch.ts";
-import type { StoreEnding } from "../../store.ts";
+import type { StoreEnding } from "../../ports/health.ts";
 import { unavailable } from "./failures.ts";
 
 /** What to do when the server turns out to be a replica that took over. */
