@@ -6,14 +6,7 @@ import { EventKind } from "../../../wire/log-event.ts";
 import type { ChatError } from "../../model/errors.ts";
 import type { Appended, Draft, GroupChange } from "../../model/records.ts";
 import type { Store } from "../store.ts";
-import {
-  type ArgumentsOf,
-  type Command,
-  type ResultOf,
-  type Thread,
-  threadOf,
-  unpackAnswer,
-} from "./commands.ts";
+import { type ArgumentsOf, type CommandOf, type ResultOf, type Thread, unpackAnswer } from "./commands.ts";
 import { refuseCutOffRestore } from "./file/backup.ts";
 import { takeLock } from "./file/lock.ts";
 import { keepDamagedLog, settleDamage } from "./file/log-damage.ts";
@@ -134,7 +127,8 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
     checkpointer = startCheckpointer(workerData, onCrash("checkpointer"));
     return {
       ...identity,
-      ...methodsOf(writer, reader),
+      ...methodsOf(reader),
+      ...methodsOf(writer),
       append: (draft) => writer.call("append", [draft], draft.body.length),
       async probe() {
         await writer.call("probe", []);
@@ -160,15 +154,14 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
   }
 }
 
-function methodsOf(
-  writer: WorkerChannel<"writer">,
-  reader: WorkerChannel<"reader">,
-): { [N in Command]: (...args: ArgumentsOf<N>) => Promise<ResultOf<N>> } {
-  const channels = { writer, reader } as Record<Thread, Pick<WorkerChannel<never>, "call">>;
-  const methods = Object.entries(threadOf).map(([name, thread]) => {
-    const channel = channels[thread];
-    return [name, (...args: unknown[]) => channel.call(name as never, args as never)];
-  });
+/** Makes the methods that a worker runs. */
+function methodsOf<T extends Thread>(
+  worker: WorkerChannel<T>,
+): { [N in CommandOf<T>]: (...args: ArgumentsOf<N>) => Promise<ResultOf<N>> } {
+  const methods = worker.commands.map((name) => [
+    name,
+    (...args: unknown[]) => worker.call(name as never, args as never),
+  ]);
   return Object.fromEntries(methods);
 }
 

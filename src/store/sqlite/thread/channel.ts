@@ -50,6 +50,7 @@ interface Waiting extends Call {
 export class WorkerChannel<T extends Thread> {
   readonly #options: ChannelOptions;
   #worker: Worker | undefined;
+  #commands: readonly string[] = [];
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   /** The batch under way; an empty one stands for the start of the worker. */
@@ -63,6 +64,11 @@ export class WorkerChannel<T extends Thread> {
 
   constructor(options: ChannelOptions) {
     this.#options = options;
+  }
+
+  /** The names of what the worker runs besides `append`; known once it has started. */
+  get commands(): readonly string[] {
+    return this.#commands;
   }
 
   /** Starts the worker and returns what the store is named. */
@@ -81,6 +87,7 @@ export class WorkerChannel<T extends Thread> {
       worker.on("message", (answer: Answer) => this.#settle(answer));
       this.#underWay = undefined;
       this.#wasReady = true;
+      this.#commands = greeting.commands;
       resolve(greeting.ready);
       this.#flush();
     });

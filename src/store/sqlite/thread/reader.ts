@@ -33,6 +33,7 @@ function open(data: WorkerData): Engine {
 
   return {
     identity: readIdentity(database),
+    commands: Object.keys(handlers),
     begin: () => void begin.run(),
     commit: () => void commit.run(),
     rollback() {

@@ -11,6 +11,8 @@ import { type Answer, closeMessage, type Greeting, type Item, packError, type Wo
 /** A connection and what can be done with it. */
 export interface Engine {
   readonly identity: Identity;
+  /** The names of what `call` runs. */
+  readonly commands: string[];
   begin(): void;
   commit(): void;
   rollback(): void;
@@ -30,7 +32,7 @@ export function serve(open: (data: WorkerData, again: boolean) => Engine): void 
   let engine: Engine | undefined;
   try {
     engine = open(data, false);
-    port.postMessage({ ready: engine.identity } satisfies Greeting);
+    port.postMessage({ ready: engine.identity, commands: engine.commands } satisfies Greeting);
   } catch (error) {
     port.postMessage({ failed: packError(describe(data.path, error)) } satisfies Greeting);
     return;

@@ -31,7 +31,13 @@ export type Item = { drafts: PackedDrafts } | Call;
 export const closeMessage = "close";
 
 /** The first thing a worker says. */
-export type Greeting = { ready: Identity } | { failed: PackedError };
+export type Greeting =
+  | {
+      ready: Identity;
+      /** The names of the commands it runs, but for `append`. */
+      commands: string[];
+    }
+  | { failed: PackedError };
 
 /** What a worker answers to a batch. */
 export type Answer =

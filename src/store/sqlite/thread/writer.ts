@@ -54,6 +54,7 @@ function createEngine(database: DatabaseSync, { checkpointDue, commits }: Worker
 
   return {
     identity: readIdentity(database),
+    commands: Object.keys(handlers),
     begin() {
       begin.run();
       log.refresh();
