@@ -4,9 +4,11 @@
  * server refuses too, but not the other way round.
  */
 
-import { type DescField, getOption } from "@bufbuild/protobuf";
+import { type DescField, getExtension, getOption, hasExtension } from "@bufbuild/protobuf";
 import * as rules from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { id as idRule } from "../../gen/parlance/chat/v1/id_rule_pb.js";
 import { toEcma } from "../../src/rpc/validation.ts";
+import { maxUserIdBytes, userIdPattern } from "../../wire/user-id.ts";
 import type { Json } from "./json.ts";
 
 /** Returns the rules of a field's value. */
@@ -45,9 +47,15 @@ export function valueRules(field: DescField): Json {
   return type.case === "map" && type.value.values ? valueSchema(type.value.values.type) : {};
 }
 
+/** Whether the rules of a string say that it is an id of a user or group. */
+export function isId(strings: rules.StringRules): boolean {
+  return hasExtension(strings, idRule) && getExtension(strings, idRule);
+}
+
 function valueSchema(type: rules.FieldRules["type"]): Json {
   switch (type.case) {
     case "string": {
+      if (isId(type.value)) return { minLength: 1, maxLength: maxUserIdBytes, pattern: userIdPattern.source };
       const { minBytes, maxBytes, minLen, maxLen, pattern, wellKnown } = type.value;
       const min = minLen || (minBytes > 0n ? 1n : 0n);
       const max = maxLen || maxBytes;

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import * as rules from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { commentOf, type Json } from "./json.ts";
-import { fieldRules, itemRules, keyRules, valueRules } from "./rules.ts";
+import { fieldRules, isId, itemRules, keyRules, valueRules } from "./rules.ts";
 
 /** The schemas of messages and enums, collected as they are asked for. */
 export interface Schemas {
@@ -104,7 +104,7 @@ function isRequired(field: DescField): boolean {
   return (
     field.fieldKind === "scalar" &&
     type.case === "string" &&
-    (type.value.minBytes > 0n || type.value.minLen > 0n)
+    (type.value.minBytes > 0n || type.value.minLen > 0n || isId(type.value))
   );
 }
 

@@ -17,9 +17,7 @@ export function createDevVerifier(tokens?: TokenVerifier): TokenVerifier {
           return { userId: credential.userId, expireTimeMs: latestTimeMs, issueTimeMs: Date.now() };
         }
         throw new ChatError(ErrorReason.INVALID_REQUEST, `the user id must be ${userIdRule}`, {
-          violations: [
-            { field: "dev_user_id", rule: "string.pattern", description: `must be ${userIdRule}` },
-          ],
+          violations: [{ field: "dev_user_id", rule: "string.id", description: `must be ${userIdRule}` }],
         });
       }
       if (tokens) return tokens.verify(credential);

@@ -2,7 +2,9 @@ import {
   type DescField,
   type DescMessage,
   type DescOneof,
+  getExtension,
   getOption,
+  hasExtension,
   hasOption,
   isFieldSet,
   type MessageShape,
@@ -16,6 +18,9 @@ import {
   type StringRules,
   StringRulesSchema,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+
+import { id as idRule } from "../../gen/parlance/chat/v1/id_rule_pb.js";
+import { isUserId } from "../../wire/user-id.ts";
 
 /** Whether a value surely keeps the rules there are for it. */
 type Check = (value: unknown) => boolean;
@@ -93,8 +98,11 @@ export function createQuickCheck(
 
   function compileString(rules: FieldRules, strings: StringRules): Check {
     const set = StringRulesSchema.fields.filter((field) => isFieldSet(strings, field));
+    const isId = hasExtension(strings, idRule) && getExtension(strings, idRule);
     const clear =
-      set.every(({ name }) => understood.has(name)) && strings.$unknown === undefined && !hasCode(rules);
+      set.every(({ name }) => understood.has(name)) &&
+      (strings.$unknown ?? []).every(({ no }) => no === idRule.number) &&
+      !hasCode(rules);
     const minBytes = Number(strings.minBytes);
     const maxBytes = isFieldSet(strings, StringRulesSchema.field.maxBytes)
       ? Number(strings.maxBytes)
@@ -109,6 +117,7 @@ export function createQuickCheck(
       // A UTF-16 unit takes one to three bytes.
       if (text.length < minBytes || text.length > maxBytes) return false;
       if (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes) return false;
+      if (isId && !isUserId(text)) return false;
       return pattern === "" || match(pattern, text);
     };
   }

@@ -1,5 +1,6 @@
 import {
   create,
+  createRegistry,
   type DescMessage,
   type DescMethod,
   type DescService,
@@ -7,9 +8,13 @@ import {
 } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
+import { file_parlance_chat_v1_id_rule } from "../../gen/parlance/chat/v1/id_rule_pb.js";
 import { ChatError, type ChatErrorDetails, ErrorReason } from "../model/errors.ts";
 import { createListLengths } from "./list-lengths.ts";
 import { createQuickCheck } from "./quick-check.ts";
+
+/** Rules of the contract beyond the library's own, for validators of it. */
+export const ownRules = createRegistry(file_parlance_chat_v1_id_rule);
 
 /** How many broken rules a refusal names. */
 const maxNamed = 10;
@@ -45,7 +50,10 @@ export function createRequestValidator(): RequestValidator {
     }
     return expression.test(text);
   };
-  const validator = createValidator({ regexMatch: match });
+  const validator = createValidator({
+    regexMatch: match,
+    registry: ownRules,
+  });
   const quickCheck = createQuickCheck(match);
   const overlongLists = createListLengths();
 
@@ -105,7 +113,7 @@ function describe({ ruleId, message, field }: Violation): string {
     case "node_name":
       return "must be letters, digits, dots, hyphens and underscores, the first and last a letter or digit";
     default:
-      return "must not contain control or bidirectional formatting characters, nor begin or end with white space";
+      return message;
   }
 }
 

@@ -3,10 +3,11 @@ import { createValidator } from "@bufbuild/protovalidate";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LoginRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
-import { isUserId } from "../../wire/user-id.ts";
+import { ownRules } from "../../src/rpc/validation.ts";
+import { isUserId, userIdRule } from "../../wire/user-id.ts";
 import { seed } from "../support/seed.ts";
 
-const validator = createValidator();
+const validator = createValidator({ registry: ownRules });
 
 /** What the rule in the proto says. */
 function isUserIdInProto(userId: string): boolean {
@@ -80,5 +81,12 @@ describe("a user id", () => {
       fc.property(ids, (userId) => isUserId(userId) === isUserIdInProto(userId)),
       { seed: seed(), numRuns: 2_000 },
     );
+  });
+
+  test("is described by the contract in the words that the server uses", () => {
+    const request = create(LoginRequestSchema, { credential: { case: "devUserId", value: "" } });
+    expect(validator.validate(LoginRequestSchema, request).violations).toMatchObject([
+      { ruleId: "string.id", message: `must be ${userIdRule}` },
+    ]);
   });
 });

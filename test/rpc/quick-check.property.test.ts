@@ -4,13 +4,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { SendDirectRequestSchema, StreamRequestSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import { createQuickCheck } from "../../src/rpc/quick-check.ts";
-import { toEcma } from "../../src/rpc/validation.ts";
+import { ownRules, toEcma } from "../../src/rpc/validation.ts";
 import { chatServices } from "../../wire/services.ts";
 import { bytesOf } from "../bad-input/arbitraries.ts";
 import { seed } from "../support/seed.ts";
 
 const match = (pattern: string, text: string) => new RegExp(toEcma(pattern), "u").test(text);
-const library = createValidator({ regexMatch: match });
+const library = createValidator({ regexMatch: match, registry: ownRules });
 const quickCheck = createQuickCheck(match);
 const requestTypes: DescMessage[] = chatServices.flatMap((service) =>
   service.methods.map((method) => method.input),
