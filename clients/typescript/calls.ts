@@ -64,6 +64,8 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
     const backoff = new Backoff();
     const repeatable = mayRepeat(method, request);
     let loggedInAgain = false;
+    /** What the try before failed with, which says more than that there was no time left for the last. */
+    let earlier: ParlanceError | undefined;
     while (true) {
       const connection = settings.line.connection;
       let token: string | undefined;
@@ -92,7 +94,9 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
         if (!(repeatable ? isTransient(error) : hadNoEffect(error))) throw error;
         // How long a server asks to stay away concerns no other.
         const waitMs = backoff.next(leave && settings.line.hasOthers ? 0 : error.retryAfterMs);
-        if (performance.now() + waitMs >= deadline) throw error;
+        if (performance.now() + waitMs >= deadline)
+          throw repeatable && error.code === Status.DEADLINE_EXCEEDED ? (earlier ?? error) : error;
+        earlier = error;
         await sleep(waitMs, settings.closed);
       }
     }
