@@ -7,11 +7,12 @@ import {
 } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import type {
   ConversationService,
+  GetConversationRequest,
   ListConversationsRequest,
   MarkReadRequest,
 } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
-import { directConversationId, parseConversationId, peerOf } from "../../wire/ids.ts";
+import { directConversationId, groupConversationId, parseConversationId, peerOf } from "../../wire/ids.ts";
 import { type Bus, EphemeralKind, subjects } from "../bus/bus.ts";
 import { encodeEvent } from "../live/frames.ts";
 import type { Caller } from "../model/caller.ts";
@@ -61,6 +62,13 @@ export class Conversations implements Handlers<typeof ConversationService> {
     };
   }
 
+  async getConversation({ target }: GetConversationRequest, { userId }: Caller) {
+    const conversationId = conversationIdOf(target, userId);
+    const record = await this.#store.getConversation(userId, conversationId);
+    if (record === undefined) throw conversationNotFound();
+    return { conversation: this.#message(record, userId) };
+  }
+
   async markRead({ conversationId, upToSeq }: MarkReadRequest, { userId }: Caller) {
     const rose = await this.#store.markRead(userId, conversationId, toNumber(upToSeq));
     if (rose) this.#publishReceipt(conversationId, userId, upToSeq);
@@ -103,6 +111,14 @@ export class Conversations implements Handlers<typeof ConversationService> {
       ...(lastMessage !== undefined && { lastMessage: decodeMessage(lastMessage, this.#store.salt) }),
     });
   }
+}
+
+function conversationIdOf(
+  { case: by, value = "" }: GetConversationRequest["target"],
+  userId: string,
+): string {
+  if (by === "groupId") return groupConversationId(value);
+  return by === "recipientId" ? directConversationId(userId, value) : value;
 }
 
 /** What a conversation has beside its ids and its message: numbers, tags and lengths. */

@@ -210,6 +210,19 @@ const rows: Record<string, Row[]> = {
     { call: (clients, target, o) => listsConversation(clients, target, o), answers: listed },
     { direct: true, call: (clients, target, o) => listsConversation(clients, target, o), answers: listed },
   ],
+  "ConversationService/GetConversation": [
+    {
+      call: ({ conversations }, { groupId }, o) =>
+        conversations.getConversation({ target: { case: "groupId", value: groupId } }, o),
+      answers: hidden("CONVERSATION_NOT_FOUND"),
+    },
+    {
+      direct: true,
+      call: ({ conversations }, { conversationId }, o) =>
+        conversations.getConversation({ target: { case: "conversationId", value: conversationId } }, o),
+      answers: hidden("CONVERSATION_NOT_FOUND"),
+    },
+  ],
   "ConversationService/MarkRead": [
     {
       call: ({ conversations }, { conversationId }, o) =>

@@ -115,6 +115,7 @@ function basesOf({ epoch, messageId }: Side): Record<string, object[]> {
     ListMembers: [{ groupId: "g" }],
     ListMyGroups: [{}],
     ListConversations: [{}],
+    GetConversation: [{ target }],
     MarkRead: [{ conversationId: "d:ada:ben" }],
     GetMessage: [{ messageId }],
     ListMessages: [{ target }, { target, afterSeq: 1n }, { target, beforeSeq: 2n }],

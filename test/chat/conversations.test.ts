@@ -279,3 +279,28 @@ test.each([-1, 1001, 2 ** 31 - 1])("a page size of %d is refused", async (pageSi
     violations: [{ field: "page_size" }],
   });
 });
+
+test("one conversation is found by its id, its other user or its group, and is as in the list", async () => {
+  const [ann, bob] = await users("ann", "bob");
+  await say(bob, ann, 2);
+  const { group } = await ann.groups.createGroup({ memberIds: [bob.userId] });
+  const [ofGroup, direct] = (await list(ann)) as [Conversation, Conversation];
+  const get = async (target: Parameters<typeof ann.conversations.getConversation>[0]["target"]) =>
+    (await ann.conversations.getConversation({ ...(target && { target }) })).conversation;
+  expect(await get({ case: "recipientId", value: bob.userId })).toEqual(direct);
+  expect(await get({ case: "conversationId", value: direct.conversationId })).toEqual(direct);
+  expect(await get({ case: "groupId", value: group?.groupId ?? "" })).toEqual(ofGroup);
+});
+
+test.each([
+  ["a user nobody has written to", { case: "recipientId", value: "nobody-yet" }],
+  ["a group that does not exist", { case: "groupId", value: "no-group" }],
+  ["an id that names nothing", { case: "conversationId", value: "x:y" }],
+  ["a conversation of others", { case: "conversationId", value: "d:someone:else" }],
+] as const)("there is no conversation with %s", async (_, target) => {
+  const [ann] = await users("ann");
+  expect(await failureOf((options) => ann.conversations.getConversation({ target }, options))).toMatchObject({
+    code: "NOT_FOUND",
+    reasonName: "CONVERSATION_NOT_FOUND",
+  });
+});

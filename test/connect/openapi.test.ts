@@ -127,6 +127,7 @@ describe("real calls are as the document says:", () => {
     await call("ListMessages", { groupId: "g", pageSize: 100 });
     await call("ListMessages", { recipientId: "ben", afterSeq: "0", beforeTime: "2100-01-01T00:00:00Z" });
     await call("ListConversations", {});
+    await call("GetConversation", { groupId: "g" });
     await call("MarkRead", { conversationId: "g:g", upToSeq: "1" });
     await call("GetPresence", { userIds: ["ada", "ben"] });
     await call("TransferOwnership", { groupId: "g", newOwnerId: "ben" });

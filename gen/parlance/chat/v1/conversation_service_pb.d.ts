@@ -74,6 +74,70 @@ export declare type ListConversationsResponse = Message<"parlance.chat.v1.ListCo
 export declare const ListConversationsResponseSchema: GenMessage<ListConversationsResponse>;
 
 /**
+ * Which conversation.
+ *
+ * @generated from message parlance.chat.v1.GetConversationRequest
+ */
+export declare type GetConversationRequest = Message<"parlance.chat.v1.GetConversationRequest"> & {
+  /**
+   * The conversation.
+   *
+   * @generated from oneof parlance.chat.v1.GetConversationRequest.target
+   */
+  target: {
+    /**
+     * By its id.
+     *
+     * @generated from field: string conversation_id = 1;
+     */
+    value: string;
+    case: "conversationId";
+  } | {
+    /**
+     * By the other user of a direct conversation.
+     *
+     * @generated from field: string recipient_id = 2;
+     */
+    value: string;
+    case: "recipientId";
+  } | {
+    /**
+     * By the group.
+     *
+     * @generated from field: string group_id = 3;
+     */
+    value: string;
+    case: "groupId";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message parlance.chat.v1.GetConversationRequest.
+ * Use `create(GetConversationRequestSchema)` to create a new message.
+ */
+export declare const GetConversationRequestSchema: GenMessage<GetConversationRequest>;
+
+/**
+ * A conversation.
+ *
+ * @generated from message parlance.chat.v1.GetConversationResponse
+ */
+export declare type GetConversationResponse = Message<"parlance.chat.v1.GetConversationResponse"> & {
+  /**
+   * The conversation as it is now.
+   *
+   * @generated from field: parlance.chat.v1.Conversation conversation = 1;
+   */
+  conversation?: Conversation | undefined;
+};
+
+/**
+ * Describes the message parlance.chat.v1.GetConversationResponse.
+ * Use `create(GetConversationResponseSchema)` to create a new message.
+ */
+export declare const GetConversationResponseSchema: GenMessage<GetConversationResponse>;
+
+/**
  * What was read.
  *
  * @generated from message parlance.chat.v1.MarkReadRequest
@@ -137,6 +201,18 @@ export declare const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof ListConversationsRequestSchema;
     output: typeof ListConversationsResponseSchema;
+  },
+  /**
+   * Returns one conversation of the caller.
+   *
+   * Errors: CONVERSATION_NOT_FOUND, also for a group the caller is no member of.
+   *
+   * @generated from rpc parlance.chat.v1.ConversationService.GetConversation
+   */
+  getConversation: {
+    methodKind: "unary";
+    input: typeof GetConversationRequestSchema;
+    output: typeof GetConversationResponseSchema;
   },
   /**
    * Marks a conversation as read up to a seq. It never goes back: a lower seq

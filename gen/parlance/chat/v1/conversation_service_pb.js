@@ -5,12 +5,13 @@
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_parlance_chat_v1_conversation } from "./conversation_pb.js";
+import { file_parlance_chat_v1_id_rule } from "./id_rule_pb.js";
 
 /**
  * Describes the file parlance/chat/v1/conversation_service.proto.
  */
 export const file_parlance_chat_v1_conversation_service = /*@__PURE__*/
-  fileDesc("CitwYXJsYW5jZS9jaGF0L3YxL2NvbnZlcnNhdGlvbl9zZXJ2aWNlLnByb3RvEhBwYXJsYW5jZS5jaGF0LnYxImwKGExpc3RDb252ZXJzYXRpb25zUmVxdWVzdBITCgt1bnJlYWRfb25seRgBIAEoCBIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMogAQiawoZTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZRI1Cg1jb252ZXJzYXRpb25zGAEgAygLMh4ucGFybGFuY2UuY2hhdC52MS5Db252ZXJzYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlIKD01hcmtSZWFkUmVxdWVzdBIjCg9jb252ZXJzYXRpb25faWQYASABKAlCCrpIB3IFIAEogAgSGgoJdXBfdG9fc2VxGAIgASgDQge6SAQiAigAIkgKEE1hcmtSZWFkUmVzcG9uc2USNAoMY29udmVyc2F0aW9uGAEgASgLMh4ucGFybGFuY2UuY2hhdC52MS5Db252ZXJzYXRpb24y4AEKE0NvbnZlcnNhdGlvblNlcnZpY2UScQoRTGlzdENvbnZlcnNhdGlvbnMSKi5wYXJsYW5jZS5jaGF0LnYxLkxpc3RDb252ZXJzYXRpb25zUmVxdWVzdBorLnBhcmxhbmNlLmNoYXQudjEuTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZSIDkAIBElYKCE1hcmtSZWFkEiEucGFybGFuY2UuY2hhdC52MS5NYXJrUmVhZFJlcXVlc3QaIi5wYXJsYW5jZS5jaGF0LnYxLk1hcmtSZWFkUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_parlance_chat_v1_conversation]);
+  fileDesc("CitwYXJsYW5jZS9jaGF0L3YxL2NvbnZlcnNhdGlvbl9zZXJ2aWNlLnByb3RvEhBwYXJsYW5jZS5jaGF0LnYxImwKGExpc3RDb252ZXJzYXRpb25zUmVxdWVzdBITCgt1bnJlYWRfb25seRgBIAEoCBIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMogAQiawoZTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZRI1Cg1jb252ZXJzYXRpb25zGAEgAygLMh4ucGFybGFuY2UuY2hhdC52MS5Db252ZXJzYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpQBChZHZXRDb252ZXJzYXRpb25SZXF1ZXN0EiUKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCUIKukgHcgUgASiACEgAEiIKDHJlY2lwaWVudF9pZBgCIAEoCUIKukgHcgX4upkBAUgAEh4KCGdyb3VwX2lkGAMgASgJQgq6SAdyBfi6mQEBSABCDwoGdGFyZ2V0EgW6SAIIASJPChdHZXRDb252ZXJzYXRpb25SZXNwb25zZRI0Cgxjb252ZXJzYXRpb24YASABKAsyHi5wYXJsYW5jZS5jaGF0LnYxLkNvbnZlcnNhdGlvbiJSCg9NYXJrUmVhZFJlcXVlc3QSIwoPY29udmVyc2F0aW9uX2lkGAEgASgJQgq6SAdyBSABKIAIEhoKCXVwX3RvX3NlcRgCIAEoA0IHukgEIgIoACJIChBNYXJrUmVhZFJlc3BvbnNlEjQKDGNvbnZlcnNhdGlvbhgBIAEoCzIeLnBhcmxhbmNlLmNoYXQudjEuQ29udmVyc2F0aW9uMs0CChNDb252ZXJzYXRpb25TZXJ2aWNlEnEKEUxpc3RDb252ZXJzYXRpb25zEioucGFybGFuY2UuY2hhdC52MS5MaXN0Q29udmVyc2F0aW9uc1JlcXVlc3QaKy5wYXJsYW5jZS5jaGF0LnYxLkxpc3RDb252ZXJzYXRpb25zUmVzcG9uc2UiA5ACARJrCg9HZXRDb252ZXJzYXRpb24SKC5wYXJsYW5jZS5jaGF0LnYxLkdldENvbnZlcnNhdGlvblJlcXVlc3QaKS5wYXJsYW5jZS5jaGF0LnYxLkdldENvbnZlcnNhdGlvblJlc3BvbnNlIgOQAgESVgoITWFya1JlYWQSIS5wYXJsYW5jZS5jaGF0LnYxLk1hcmtSZWFkUmVxdWVzdBoiLnBhcmxhbmNlLmNoYXQudjEuTWFya1JlYWRSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_parlance_chat_v1_conversation, file_parlance_chat_v1_id_rule]);
 
 /**
  * Describes the message parlance.chat.v1.ListConversationsRequest.
@@ -27,18 +28,32 @@ export const ListConversationsResponseSchema = /*@__PURE__*/
   messageDesc(file_parlance_chat_v1_conversation_service, 1);
 
 /**
+ * Describes the message parlance.chat.v1.GetConversationRequest.
+ * Use `create(GetConversationRequestSchema)` to create a new message.
+ */
+export const GetConversationRequestSchema = /*@__PURE__*/
+  messageDesc(file_parlance_chat_v1_conversation_service, 2);
+
+/**
+ * Describes the message parlance.chat.v1.GetConversationResponse.
+ * Use `create(GetConversationResponseSchema)` to create a new message.
+ */
+export const GetConversationResponseSchema = /*@__PURE__*/
+  messageDesc(file_parlance_chat_v1_conversation_service, 3);
+
+/**
  * Describes the message parlance.chat.v1.MarkReadRequest.
  * Use `create(MarkReadRequestSchema)` to create a new message.
  */
 export const MarkReadRequestSchema = /*@__PURE__*/
-  messageDesc(file_parlance_chat_v1_conversation_service, 2);
+  messageDesc(file_parlance_chat_v1_conversation_service, 4);
 
 /**
  * Describes the message parlance.chat.v1.MarkReadResponse.
  * Use `create(MarkReadResponseSchema)` to create a new message.
  */
 export const MarkReadResponseSchema = /*@__PURE__*/
-  messageDesc(file_parlance_chat_v1_conversation_service, 3);
+  messageDesc(file_parlance_chat_v1_conversation_service, 5);
 
 /**
  * The caller's conversations and what they have read of them.
