@@ -180,6 +180,17 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     };
   }
 
+  async batchGetMembers({ groupId, userIds }: pb.BatchGetMembersRequest, { userId }: Caller) {
+    await this.requireMember(groupId, userId);
+    const asked = [...new Set(userIds)];
+    const members = await this.#store.getMembers(groupId, asked);
+    const byId = new Map(members.map((member) => [member.userId, member]));
+    return {
+      members: asked.flatMap((id) => byId.get(id) ?? []).map(toMember),
+      missingIds: asked.filter((id) => !byId.has(id)),
+    };
+  }
+
   async listMyGroups({ pageSize, pageToken }: pb.ListMyGroupsRequest, { userId }: Caller) {
     const scope = ["ListMyGroups", userId];
     const after = this.#pages.readId(scope, pageToken) ?? "";

@@ -199,6 +199,13 @@ const rows: Record<string, Row[]> = {
       answers: hidden("GROUP_NOT_FOUND"),
     },
   ],
+  "GroupService/BatchGetMembers": [
+    {
+      call: ({ groups }, { groupId, memberId }, o) =>
+        groups.batchGetMembers({ groupId, userIds: [memberId] }, o),
+      answers: hidden("GROUP_NOT_FOUND"),
+    },
+  ],
   "GroupService/ListMyGroups": [
     {
       call: async ({ groups }, { groupId }, o) =>

@@ -113,6 +113,7 @@ function basesOf({ epoch, messageId }: Side): Record<string, object[]> {
       updateMask: create(FieldMaskSchema, { paths: [path] }),
     })),
     ListMembers: [{ groupId: "g" }],
+    BatchGetMembers: [{ groupId: "g", userIds: ["ben"] }],
     ListMyGroups: [{}],
     ListConversations: [{}],
     GetConversation: [{ target }],

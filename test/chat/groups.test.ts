@@ -1093,5 +1093,21 @@ describe("lists are in the order of the ids' bytes, each entry once, whatever th
     const { groups } = await user("stranger");
     expect((await groups.getGroup({ groupId })).group?.memberCount).toBe(7);
     expect(await answerOf((options) => groups.listMembers({ groupId }, options))).toBe("NOT_A_MEMBER");
+    const request = { groupId, userIds: ["olga"] };
+    expect(await answerOf((options) => groups.batchGetMembers(request, options))).toBe("NOT_A_MEMBER");
+  });
+
+  test("BatchGetMembers tells members and others apart, each once and in the order of the request", async () => {
+    const groupId = newId();
+    const { groups } = await server.login("Z");
+    await groups.createGroup({ groupId, memberIds: ["bob", "amy"] });
+    const answer = await groups.batchGetMembers({
+      groupId,
+      userIds: ["bob", "eve", "amy", "bob", "eve", "Z"],
+    });
+    expect(answer.members.map(({ userId }) => userId)).toEqual(["bob", "amy", "Z"]);
+    expect(answer.missingIds).toEqual(["eve"]);
+    const { members } = await groups.listMembers({ groupId });
+    expect(answer.members).toEqual(expect.arrayContaining(members));
   });
 });

@@ -123,6 +123,7 @@ describe("real calls are as the document says:", () => {
       member: { groupId: "g", userId: "ben", role: "ROLE_ADMIN" },
       updateMask: "role",
     });
+    await call("BatchGetMembers", { groupId: "g", userIds: ["cid", "nobody"] });
     await call("GetMessage", { messageId: result.messageId });
     await call("ListMessages", { groupId: "g", pageSize: 100 });
     await call("ListMessages", { recipientId: "ben", afterSeq: "0", beforeTime: "2100-01-01T00:00:00Z" });

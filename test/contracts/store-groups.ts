@@ -190,6 +190,23 @@ export function groupTests(tested: () => StoreUnderTest): void {
     await store.leaveGroup(groupId, o);
   });
 
+  test("of some users those are found who are members now", async () => {
+    const { store } = tested();
+    const [owner, member, gone] = [unique("o"), unique("m"), unique("l")];
+    const groupId = unique("g");
+    await store.createGroup(groupId, owner, settings(), [member, gone]);
+    await store.leaveGroup(groupId, gone);
+    const found = await store.getMembers(groupId, [gone, "nobody", member, owner]);
+    expect(new Map(found.map((each) => [each.userId, each.role]))).toEqual(
+      new Map([
+        [owner, Role.OWNER],
+        [member, Role.MEMBER],
+      ]),
+    );
+    expect(found).toContainEqual(await store.getMember(groupId, member));
+    expect(await store.getMembers(unique("none"), [owner])).toEqual([]);
+  });
+
   test("groups and members are listed by the bytes of their ids", async () => {
     const { store } = tested();
     const u = unique("u");

@@ -105,6 +105,7 @@ test("every list that a request can hold is among them", () => {
       "ListenRequest.open.event_kinds",
       "AddMembersRequest.user_ids",
       "UpdateGroupRequest.update_mask.paths",
+      "BatchGetMembersRequest.user_ids",
       "GetPresenceRequest.user_ids",
     ]),
   );

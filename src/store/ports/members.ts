@@ -4,6 +4,8 @@ import type { GroupRecord, MemberRecord, StaysPage } from "../../model/records.t
 export interface MemberStore {
   /** Returns a membership that stands now. */
   getMember(groupId: string, userId: string): Promise<MemberRecord | undefined>;
+  /** Returns the memberships of users that stand now, in any order. */
+  getMembers(groupId: string, userIds: readonly string[]): Promise<MemberRecord[]>;
   /** Lists members whose user id is above `afterUserId`, by the bytes of the id. */
   listMembers(groupId: string, afterUserId: string, limit: number): Promise<MemberRecord[]>;
   /**

@@ -553,6 +553,60 @@ export declare type ListMembersResponse = Message<"parlance.chat.v1.ListMembersR
 export declare const ListMembersResponseSchema: GenMessage<ListMembersResponse>;
 
 /**
+ * Which users.
+ *
+ * @generated from message parlance.chat.v1.BatchGetMembersRequest
+ */
+export declare type BatchGetMembersRequest = Message<"parlance.chat.v1.BatchGetMembersRequest"> & {
+  /**
+   * The group.
+   *
+   * @generated from field: string group_id = 1;
+   */
+  groupId: string;
+
+  /**
+   * The users, 1 to 500.
+   *
+   * @generated from field: repeated string user_ids = 2;
+   */
+  userIds: string[];
+};
+
+/**
+ * Describes the message parlance.chat.v1.BatchGetMembersRequest.
+ * Use `create(BatchGetMembersRequestSchema)` to create a new message.
+ */
+export declare const BatchGetMembersRequestSchema: GenMessage<BatchGetMembersRequest>;
+
+/**
+ * The members among them.
+ *
+ * @generated from message parlance.chat.v1.BatchGetMembersResponse
+ */
+export declare type BatchGetMembersResponse = Message<"parlance.chat.v1.BatchGetMembersResponse"> & {
+  /**
+   * Those who are members, each once, in the order of the request.
+   *
+   * @generated from field: repeated parlance.chat.v1.Member members = 1;
+   */
+  members: Member[];
+
+  /**
+   * Those who are not, each once, in the order of the request.
+   *
+   * @generated from field: repeated string missing_ids = 2;
+   */
+  missingIds: string[];
+};
+
+/**
+ * Describes the message parlance.chat.v1.BatchGetMembersResponse.
+ * Use `create(BatchGetMembersResponseSchema)` to create a new message.
+ */
+export declare const BatchGetMembersResponseSchema: GenMessage<BatchGetMembersResponse>;
+
+/**
  * Which of the caller's groups.
  *
  * @generated from message parlance.chat.v1.ListMyGroupsRequest
@@ -759,6 +813,18 @@ export declare const GroupService: GenService<{
     methodKind: "unary";
     input: typeof ListMembersRequestSchema;
     output: typeof ListMembersResponseSchema;
+  },
+  /**
+   * Returns which of some users are members, and as what. For members.
+   *
+   * Errors: GROUP_NOT_FOUND, NOT_A_MEMBER.
+   *
+   * @generated from rpc parlance.chat.v1.GroupService.BatchGetMembers
+   */
+  batchGetMembers: {
+    methodKind: "unary";
+    input: typeof BatchGetMembersRequestSchema;
+    output: typeof BatchGetMembersResponseSchema;
   },
   /**
    * Lists the caller's groups in the order of their ids' bytes.

@@ -21,6 +21,13 @@ const memberStatement: Statement = {
     WHERE g.group_id = $1
   `,
 };
+const someMembersStatement: Statement = {
+  name: "get_members",
+  text: `
+    SELECT ${memberColumns} FROM groups g JOIN members m ON m.user_id = ANY ($2) AND m.conversation = g.conversation
+    WHERE g.group_id = $1
+  `,
+};
 const membersStatement: Statement = {
   name: "list_members",
   text: `
@@ -68,6 +75,11 @@ export function createGroupReads(reads: Connections) {
     async getMember(groupId: string, userId: string): Promise<MemberRecord | undefined> {
       const rows = await reads.run<MemberRow>(memberStatement, [groupId, userId]);
       return rows.map((row) => toMemberRecord(groupId, row))[0];
+    },
+
+    async getMembers(groupId: string, userIds: readonly string[]): Promise<MemberRecord[]> {
+      const rows = await reads.run<MemberRow>(someMembersStatement, [groupId, textArray(userIds)]);
+      return rows.map((row) => toMemberRecord(groupId, row));
     },
 
     async listMembers(groupId: string, afterUserId: string, limit: number): Promise<MemberRecord[]> {

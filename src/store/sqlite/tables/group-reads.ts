@@ -41,6 +41,13 @@ export function createGroupReads(database: DatabaseSync) {
       return row === undefined ? undefined : toMemberRecord(groupId, row);
     },
 
+    getMembers(groupId: string, userIds: readonly string[]): MemberRecord[] {
+      return userIds
+        .map((userId) => selectMember.get(userId, groupId))
+        .filter((row) => row !== undefined)
+        .map((row) => toMemberRecord(groupId, row));
+    },
+
     listMembers(groupId: string, afterUserId: string, limit: number): MemberRecord[] {
       return selectMembers.all(groupId, afterUserId, limit).map((row) => toMemberRecord(groupId, row));
     },
