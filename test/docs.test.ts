@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Status } from "nice-grpc";
 import { expect, test } from "vitest";
 import { settingsPage } from "../scripts/settings-docs.ts";
@@ -36,3 +36,31 @@ test("SECURITY.md names the settings of whom the server trusts, as they are", ()
   const notSettings = new Set(["createParlance"]);
   for (const [, name = ""] of named) if (!notSettings.has(name)) expect(settings, name).toHaveProperty(name);
 });
+
+test("the page on the insides of libraries names files and tests that exist, and the versions installed", () => {
+  const rows = readFileSync("src/net/README.md", "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("| `"));
+  expect(rows.length).toBeGreaterThan(5);
+  for (const [, files = "", relied = "", tests = ""] of rows.map((row) => row.split("|"))) {
+    for (const [, file] of files.matchAll(/`([\w-]+\.ts)`/g))
+      expect(existsSync(`src/net/${file}`)).toBe(true);
+    const named = [...tests.matchAll(/`([\w/.-]+)`/g)].map(
+      ([, path = ""]) => `test/${path.replace(/^test\//, "")}`,
+    );
+    expect(named.length).toBeGreaterThan(0);
+    for (const path of named) expect([path, existsSync(path)]).toEqual([path, true]);
+    for (const [, library = "", version] of relied.matchAll(/(grpc-js|Connect|NATS client) (\d+\.\d+\.\d+)/g))
+      expect([library, versionOf(library)]).toEqual([library, version]);
+  }
+});
+
+function versionOf(library: string): string {
+  const names: Record<string, string> = {
+    "grpc-js": "@grpc/grpc-js",
+    Connect: "@connectrpc/connect",
+    "NATS client": "@nats-io/transport-node",
+  };
+  const manifest = readFileSync(`node_modules/${names[library]}/package.json`, "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}

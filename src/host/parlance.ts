@@ -8,7 +8,7 @@ import { type ChatLimits, defaultLimits } from "../chat/limits.ts";
 import type { Logger } from "../model/logger.ts";
 import type { CallHandles } from "../net/call-handles.ts";
 import { CallerAddresses } from "../net/caller-address.ts";
-import { FairReads } from "../net/fair-reads.ts";
+import { FairReads } from "../rpc/fair-reads.ts";
 import { LoginLimits } from "../rpc/login-limits.ts";
 import { createServices, type MountableService, type ServiceParts } from "../rpc/services.ts";
 import { UnreadAnswers } from "../rpc/unread-answers.ts";

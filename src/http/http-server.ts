@@ -2,13 +2,12 @@ import { createServer as createHttp, type RequestListener, type Server } from "n
 import { createServer as createHttp2, type ServerHttp2Session } from "node:http2";
 import { createServer as createHttps } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import type { Logger } from "../model/logger.ts";
 import { guardSession } from "../net/connection-guard.ts";
 import type { ConnectionLimit } from "../net/connection-limit.ts";
+import { serveBoth } from "../net/http-versions.ts";
 import { closeWhenIdle } from "../net/idle-session.ts";
 import { type KeepaliveLimits, probe, startKeepalive } from "../net/keepalive.ts";
-import { speaksHttp2 } from "../net/preface.ts";
 import { guardStreams } from "../net/stream-guard.ts";
 import { cutSilentPeers } from "../net/tcp-table.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
@@ -88,7 +87,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   const keepalive = startKeepalive(limits);
   const sockets = new Set<Socket>();
-  serveBoth(server, tls === undefined ? "connection" : "secureConnection", (socket) => {
+  serveBoth(server, tls === undefined ? "connection" : "secureConnection", patienceMs, (socket) => {
     // Sockets of a server for HTTP/1.1 stay open when the peer's side ends; a session of HTTP/2 would not notice.
     socket.allowHalfOpen = false;
     http2.once("session", (session) => guardSession(session, socket, keepalive));
@@ -131,22 +130,4 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       clearInterval(idle);
     },
   };
-}
-
-/** Has the server look at each connection before it takes it for one of HTTP/1.1, as it would of itself. */
-function serveBoth(
-  server: Server,
-  event: "connection" | "secureConnection",
-  serveHttp2: (socket: Socket) => void,
-): void {
-  const own = server.listeners(event) as ((socket: Socket) => void)[];
-  server.removeAllListeners(event);
-  server.on(event, (socket: Socket) => {
-    const serve = (isHttp2: boolean) => {
-      if (isHttp2) serveHttp2(socket);
-      else for (const listener of own) listener.call(server, socket);
-    };
-    if (event === "secureConnection") serve((socket as TLSSocket).alpnProtocol === "h2");
-    else speaksHttp2(socket, patienceMs, serve);
-  });
 }

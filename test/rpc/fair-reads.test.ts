@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FairReads } from "../../src/net/fair-reads.ts";
+import { FairReads } from "../../src/rpc/fair-reads.ts";
 
 /** Reads that end when they are told to, in the order in which they began. */
 function createReads() {

@@ -9,6 +9,7 @@ import type { Logins } from "../../chat/logins.ts";
 import type { ChatError } from "../../model/errors.ts";
 import type { Logger } from "../../model/logger.ts";
 import { wrongHeaders } from "../../net/client-headers.ts";
+import { beforeErrorIsWritten } from "../../net/connect-errors.ts";
 import { authenticate } from "../authentication.ts";
 import { Call, pathOf } from "../calls.ts";
 import type { MountableService } from "../services.ts";
@@ -72,9 +73,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
     async requestGate(context) {
       const call = context.values.get(httpCallKey) as HttpCall;
       const { method } = context;
-      // The library aborts with its error before it writes it, and this is the one place where all its errors pass.
-      context.signal.addEventListener("abort", () => {
-        const { reason } = context.signal;
+      beforeErrorIsWritten(context, (reason) => {
         if (explain(reason, call, method, maxRequestBytes, log) || context.values.get(failedKey)) return;
         if (reason instanceof ConnectError && reason.code === Code.Internal)
           log.error({ method: pathOf(method), err: reason }, unwritable);

@@ -1,4 +1,6 @@
+import type { Server } from "node:http";
 import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 
 /** How every connection of HTTP/2 begins (RFC 9113 section 3.4), up to where no request of HTTP/1.1 can. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n");
@@ -42,3 +44,27 @@ export function speaksHttp2(socket: Socket, timeoutMs: number, answer: (isHttp2:
 }
 
 function ignore(): void {}
+
+/**
+ * Has a server look at each connection before it takes it for one of HTTP/1.1,
+ * as it would of itself.
+ *
+ * @param patienceMs how long a peer may take to show which version it speaks
+ */
+export function serveBoth(
+  server: Server,
+  event: "connection" | "secureConnection",
+  patienceMs: number,
+  serveHttp2: (socket: Socket) => void,
+): void {
+  const own = server.listeners(event) as ((socket: Socket) => void)[];
+  server.removeAllListeners(event);
+  server.on(event, (socket: Socket) => {
+    const serve = (isHttp2: boolean) => {
+      if (isHttp2) serveHttp2(socket);
+      else for (const listener of own) listener.call(server, socket);
+    };
+    if (event === "secureConnection") serve((socket as TLSSocket).alpnProtocol === "h2");
+    else speaksHttp2(socket, patienceMs, serve);
+  });
+}
