@@ -229,10 +229,10 @@ export async function createParlance(options: ParlanceOptions): Promise<Parlance
     mount,
     handleHttp: guarded((request, response) => rpcs.handle(request, response), log),
     serverOptions: { ...grpcServerOptions(serverLimits), interceptors: [handles.interceptor] },
-    drain: (graceMs = defaultDrainGraceMs) => chat.drain(graceMs),
+    drain: (graceMs = defaultDrainGraceMs) => chat.sessions.drain(graceMs),
     async shutdown(server, graceMs = defaultDrainGraceMs) {
       const deadline = performance.now() + graceMs;
-      await chat.drain(graceMs);
+      await chat.sessions.drain(graceMs);
       await shutDownWithin(server, Math.max(100, deadline - performance.now()));
       await closeOnce();
     },

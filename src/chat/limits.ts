@@ -2,11 +2,12 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { LimitsSchema } from "../../gen/parlance/chat/v1/device_pb.js";
 import type { PresenceVisibility } from "../live/presence-visibility.ts";
+import type { SessionLimits } from "../live/sessions.ts";
 import type { GroupQuotaLimits } from "./group-quotas.ts";
 import { defaultLoginRates, defaultUserRates, type LoginRates, type UserRates } from "./rate-limits.ts";
 
 /** The limits the chat keeps. Defaults are those of `config.ts`. */
-export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
+export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits, SessionLimits {
   /** The largest encoded `Content`, in bytes. */
   maxContentBytes: number;
   /** The largest encoded answer to a unary call, in bytes. Lists end their pages early; one message may be larger. */
@@ -15,34 +16,20 @@ export interface ChatLimits extends UserRates, LoginRates, GroupQuotaLimits {
   maxGroupMembers: number;
   /** The most requests of one stream that wait for an answer. */
   maxInFlight: number;
-  /** The most sessions of this node. */
-  maxSessions: number;
-  /** The most sessions opened per second, and at once; 0 for no limit. */
-  maxNewSessionsPerSecond: number;
   /** How often a silent client should ping, in milliseconds. */
   pingIntervalMs: number;
-  /** The most bytes of events that wait for one session. */
-  outboxMaxBytes: number;
   /** The most bytes of answers that one user, or one connection, may leave unread before further reads are refused. */
   maxUnreadBytes: number;
-  /** The most events replayed to a session that does not say. */
-  replayLimit: number;
   /** How long a session token is good, in milliseconds. */
   sessionTtlMs: number;
-  /** After how long a session is asked to reconnect, in milliseconds, give or take a tenth. */
-  sessionMaxAgeMs: number;
   /** How long a stream may stay without a first request, in milliseconds. */
   firstRequestTimeoutMs: number;
-  /** The most streams a user may have open on this node; 0 for no limit. */
-  maxStreamsPerUser: number;
   /** Whether users may choose the ids of groups they create. What the host creates in process may have any. */
   chosenGroupIds: boolean;
   /** Whose presence users may see. */
   presenceVisibility: PresenceVisibility;
   /** The most session tokens of a user; 0 for no limit. */
   maxSessionsPerUser: number;
-  /** The most devices of a user; 0 for no limit. */
-  maxDevicesPerUser: number;
   /** The most bytes of messages that a user may store; 0 for no limit. */
   maxStoredBytesPerUser: number;
 }

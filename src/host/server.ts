@@ -161,7 +161,7 @@ export async function startServer(
         showServing();
         // Time enough for that pace, as nobody waits for the end.
         const pacedMs = sessionsPerSecond && (chat.hub.sessions.size / sessionsPerSecond) * 2_000;
-        void chat.drain(config.drainGraceMs + pacedMs, sessionsPerSecond);
+        void chat.sessions.drain(config.drainGraceMs + pacedMs, sessionsPerSecond);
       },
       onNameTaken: ({ message }) => failure.resolve({ message, exitCode: 1 }),
       log,
@@ -191,7 +191,7 @@ export async function startServer(
       stopping = true;
       showServing();
       const deadline = performance.now() + config.drainGraceMs;
-      await chat.drain(config.drainGraceMs, config.drainSessionsPerSecond);
+      await chat.sessions.drain(config.drainGraceMs, config.drainSessionsPerSecond);
       await closers.close(Math.max(100, deadline - performance.now()));
     }
 

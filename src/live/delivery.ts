@@ -4,7 +4,7 @@ import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { type ConversationTarget, parseConversationId } from "../../wire/ids.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
-import type { LogMessage } from "../bus/bus.ts";
+import type { EphemeralMessage, LogMessage } from "../bus/bus.ts";
 import { maySee } from "../rules/audience.ts";
 import type { Hub } from "./hub.ts";
 import type { Session } from "./session.ts";
@@ -51,6 +51,15 @@ export class Delivery {
     if (change !== undefined) this.#onCompanyChanged(sessions);
     if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
     if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
+  }
+
+  /** Delivers what is not of the log, to whoever is there. */
+  deliverEphemeral(message: EphemeralMessage): void {
+    const { target, id } = message;
+    const sessions = target === "user" ? this.#hub.sessionsOfUser(id) : this.#hub.sessionsOfGroup(id);
+    for (const session of sessions) {
+      if (session.caller.userId !== message.exceptUserId) session.deliverEphemeral(message);
+    }
   }
 }
 

@@ -87,7 +87,7 @@ async function* sessionCall(
         setTimeout(() => endCall(context, error, parts), stuckAfterMs).unref();
         throw error;
       } finally {
-        chat.closeSession(session);
+        chat.sessions.close(session);
       }
     }
     // A cancelled call looks half-closed first.
@@ -134,10 +134,10 @@ async function openSession(
 ): Promise<Session> {
   const { chat } = parts;
   const kill = (error: ChatError) => endCall(context, error, parts);
-  const session = await chat.openSession(caller, open, requestId, kill, context.signal);
+  const session = await chat.sessions.open(caller, open, requestId, kill, context.signal);
   // A blocked generator is not resumed when its call is cancelled, so a `finally` would come too late.
-  context.signal.addEventListener("abort", () => chat.closeSession(session));
-  if (context.signal.aborted) chat.closeSession(session);
+  context.signal.addEventListener("abort", () => chat.sessions.close(session));
+  if (context.signal.aborted) chat.sessions.close(session);
   return session;
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Admission } from "../../src/chat/admission.ts";
+import { Admission } from "../../src/live/admission.ts";
 
 /** How many of so many that come at once are let in, and after what times the others are to come again. */
 function storm(admission: Admission, count: number, nowMs: number) {

@@ -162,8 +162,8 @@ export const bugs: readonly Bug[] = [
     edits: [
       {
         file: "src/rpc/stream.ts",
-        find: `  context.signal.addEventListener("abort", () => chat.closeSession(session));
-  if (context.signal.aborted) chat.closeSession(session);
+        find: `  context.signal.addEventListener("abort", () => chat.sessions.close(session));
+  if (context.signal.aborted) chat.sessions.close(session);
 `,
         replace: "",
       },
@@ -176,7 +176,7 @@ export const bugs: readonly Bug[] = [
     text: "A resumed stream begins with the event at the cursor instead of the one after it.",
     edits: [
       {
-        file: "src/chat/chat.ts",
+        file: "src/live/sessions.ts",
         find: "session.startAfter(isBehind ? missed.through : start);",
         replace: "session.startAfter(isBehind ? missed.through : Math.max(0, start - 1));",
       },
