@@ -56,7 +56,7 @@ describe("the built package", () => {
     symlinkSync(root, join(folder, "node_modules/parlance"));
     symlinkSync(join(root, "node_modules/nice-grpc"), join(folder, "node_modules/nice-grpc"));
     writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  }, 120_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test("starts an embedded server and a client in a plain JavaScript program", async () => {
@@ -64,7 +64,7 @@ describe("the built package", () => {
     const { stdout, stderr } = await run(process.execPath, ["program.js"], {
       cwd: folder,
       env,
-      timeout: 15_000,
+      timeout: 120_000,
     });
     expect({ stdout, stderr }).toEqual({
       stdout: "host: Hello, Ada\nParlanceError INVALID_ARGUMENT RECIPIENT_IS_SENDER\n",
@@ -127,7 +127,7 @@ export async function main(): Promise<bigint> {
       env,
     }).catch((error) => error);
     expect(stdout).toBe("");
-  }, 60_000);
+  });
 
   test("has the command, which needs nothing but Node", async () => {
     const { bin, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));

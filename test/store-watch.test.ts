@@ -83,7 +83,7 @@ test("health follows the store: NOT_SERVING while it cannot write, SERVING again
     { msg: "store failing", level: "error", err: { message: expect.stringContaining("busy") } },
     { msg: "store works again", level: "warn", failingMs: expect.any(Number) },
   ]);
-}, 20_000);
+});
 
 test("a server whose store cannot write stops all the same, and says what it could not keep", async () => {
   const data = makeDataDir();
@@ -100,7 +100,7 @@ test("a server whose store cannot write stops all the same, and says what it cou
   expect(await child.exited).toBe(1);
   expect(child.stderr()).toContain('"msg":"stopping failed"');
   lock.release();
-}, 20_000);
+});
 
 test("a server that stops says NOT_SERVING to the end, though its store works again", async () => {
   const bob = await server.login("bob");
@@ -113,4 +113,4 @@ test("a server that stops says NOT_SERVING to the end, though its store works ag
   lock.release();
   await closed;
   expect(statuses).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
-}, 20_000);
+});

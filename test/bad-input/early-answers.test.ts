@@ -88,7 +88,7 @@ describe.skipIf(!goIsThere())("grpc-go, which sends no more once it is answered,
   let client: GoClient;
   beforeAll(async () => {
     client = await buildGoClient();
-  }, 240_000);
+  });
   afterAll(() => client?.remove());
 
   test.each(ports)("makes as many calls as ever after oversize ones, on the %s port", async (port) => {

@@ -194,7 +194,7 @@ describeWithPostgres("B47: on either store", () => {
       return { server, ada, epoch, messageId, salt: saltOf(epoch, messageId, page.nextPageToken) };
     };
     sides = [await start(await startTestServer()), await start(await startTestServer({ databaseUrl }))];
-  }, 60_000);
+  });
   afterAll(async () => {
     for (const { server } of sides ?? []) await server.close();
     await postgres?.close();

@@ -35,7 +35,7 @@ test("whatever was answered OK is read back equal through gRPC, Connect, gRPC-We
     }),
     { seed: seed(), numRuns: 6 },
   );
-}, 120_000);
+});
 
 test("what reads otherwise than it was sent is found in every format", async () => {
   const request = { recipientId: "cy", content: text("as sent") };

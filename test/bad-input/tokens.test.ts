@@ -370,7 +370,7 @@ describe("after a logout", () => {
         for (let turn = 0; turn < i; turn++) await new Promise((resolve) => setImmediate(resolve));
         await racer.chat.logout({});
       }
-      await eventually(() => dev.server.stats().sessions === 0, 3_000);
+      await eventually(() => dev.server.stats().sessions === 0);
     } finally {
       for (const stream of streams) stream.cancel();
     }

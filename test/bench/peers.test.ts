@@ -25,7 +25,7 @@ const natsIsInstalled = spawnSync("nats-server", ["--version"]).error === undefi
 
 test(`a peer that is ${natsIsInstalled ? "" : "not "}installed gives ${
   natsIsInstalled ? "figures in every job" : "the reason in every job"
-}`, { timeout: 120_000 }, async () => {
+}`, async () => {
   const rows = await peers("--only", "nats");
   const jobs = ["fanout-idle", "fanout-load", "direct", "idle"];
   expect(rows.map(({ job }) => job)).toEqual([...jobs, ...jobs]);
@@ -45,7 +45,7 @@ test(`a peer that is ${natsIsInstalled ? "" : "not "}installed gives ${
   }
 });
 
-test("a peer that cannot be had gives the reason in every job", { timeout: 60_000 }, async () => {
+test("a peer that cannot be had gives the reason in every job", async () => {
   const rows = await peers("--only", "tinode");
   expect(rows).toHaveLength(4);
   for (const row of rows)
@@ -62,7 +62,7 @@ test("a load whose messages are delivered twice is no good", async () => {
   await expect(run).rejects.toThrow("more arrived than was sent");
 });
 
-test("what arrives is read whole, however it is torn", { timeout: 60_000 }, async () => {
+test("what arrives is read whole, however it is torn", async () => {
   const lines = fc.array(fc.stringMatching(/^[a-z]{0,30}$/), { minLength: 1, maxLength: 20 });
   const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 });
   await fc.assert(

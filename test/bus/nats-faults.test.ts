@@ -10,7 +10,7 @@ import { createKeptLog, startPeer, untilHeard } from "./support.ts";
 /** Longer than a server that no longer answers is waited for. */
 const noticedMs = 25_000;
 
-describe.runIf(natsServerIsThere())("when the NATS server", { timeout: 60_000 }, () => {
+describe.runIf(natsServerIsThere())("when the NATS server", () => {
   let server: NatsServer;
   let from: Bus;
   let to: Bus;

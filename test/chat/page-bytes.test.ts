@@ -38,7 +38,7 @@ function answersAreBounded(start: () => Promise<TestServer>): void {
   beforeAll(async () => {
     server = await start();
     ada = await server.login("ada");
-  }, 60_000);
+  });
   afterAll(() => server?.close());
 
   describe("255 texts of 16 KB", () => {
@@ -98,7 +98,7 @@ function answersAreBounded(start: () => Promise<TestServer>): void {
     );
     expect(items).toEqual([...new Set(items)].sort());
     expect(items).toHaveLength(100);
-  }, 60_000);
+  });
 
   test("80 conversations with messages of 64 KB are read, each once, also the unread alone", async () => {
     const busy = await server.login("busy");
@@ -117,7 +117,7 @@ function answersAreBounded(start: () => Promise<TestServer>): void {
       expect(items).toEqual(Array.from({ length: 80 }, (_, n) => `d:busy:peer-${79 - n}`));
       expect(pages).toBe(5);
     }
-  }, 60_000);
+  });
 
   test("what has no pages fits: 500 memberships, 1,000 members, 500 presences, all with the longest ids", async () => {
     const groupId = "g".repeat(128);
@@ -133,7 +133,7 @@ function answersAreBounded(start: () => Promise<TestServer>): void {
     expect(toBinary(ListMembersResponseSchema, listed).length).toBeLessThan(524_288);
     const answer = await ada.presence.getPresence({ userIds: ids(1_000) });
     expect(toBinary(GetPresenceResponseSchema, answer).length).toBeLessThan(524_288);
-  }, 60_000);
+  });
 }
 
 describe("no answer is larger than 1 MiB, and lists go on where a page ended, on SQLite:", () => {

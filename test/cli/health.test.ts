@@ -8,7 +8,7 @@ import { exitOf } from "../support/serve-child.ts";
 import { startTestServer } from "../support/server.ts";
 
 async function health(...args: string[]) {
-  const child = spawn(process.execPath, ["src/main.ts", "health", ...args], { timeout: 20_000 });
+  const child = spawn(process.execPath, ["src/main.ts", "health", ...args], { timeout: 120_000 });
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
   return { stdout, stderr, code };
 }

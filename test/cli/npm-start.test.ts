@@ -38,7 +38,7 @@ async function npmStart(): Promise<NpmStart> {
     toGroup(npm, "SIGKILL");
     await ended;
   });
-  await eventually(() => log.includes('"serving"'), 60_000);
+  await eventually(() => log.includes('"serving"'));
   return { npm, log: () => log, ended };
 }
 

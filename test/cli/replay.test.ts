@@ -34,7 +34,7 @@ const day = [
 ].join("\n");
 
 describe("a small day", () => {
-  test("is delivered whole, twice on the same server", { timeout: 60_000 }, async () => {
+  test("is delivered whole, twice on the same server", async () => {
     const folder = await mkdtemp(join(tmpdir(), "parlance-replay-"));
     const server = await serveApart(folder);
     try {
@@ -56,7 +56,7 @@ describe("a small day", () => {
     }
   });
 
-  test("is printed as one JSON object and nothing else", { timeout: 60_000 }, async () => {
+  test("is printed as one JSON object and nothing else", async () => {
     const folder = await mkdtemp(join(tmpdir(), "parlance-replay-"));
     const file = join(folder, "2001-02-03.txt");
     await writeFile(file, day);
@@ -84,7 +84,7 @@ describe("a small day", () => {
   });
 });
 
-test("a server that is killed during a day loses and repeats nothing", { timeout: 60_000 }, async () => {
+test("a server that is killed during a day loses and repeats nothing", async () => {
   const lines = Array.from({ length: 400 }, (_, index) => `[10:00] <nick${index % 7}> line ${index}`);
   const folder = await mkdtemp(join(tmpdir(), "parlance-replay-"));
   const server = await serveApart(folder);
@@ -111,7 +111,7 @@ test("a server that is killed during a day loses and repeats nothing", { timeout
   }
 });
 
-test("300 lines of a real day are delivered whole", { timeout: 60_000 }, async (context) => {
+test("300 lines of a real day are delivered whole", async (context) => {
   if (!existsSync(realDay)) {
     process.stderr.write("skipped: ../shared/data/ubuntu-irc is not there\n");
     return context.skip("../shared/data/ubuntu-irc is not there");

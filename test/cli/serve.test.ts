@@ -22,7 +22,7 @@ afterAll(async () => {
 
 /** Runs a command that is to end by itself; one that does not is killed. */
 async function run(...args: string[]) {
-  const child = spawn(process.execPath, ["src/main.ts", ...args], { timeout: 20_000 });
+  const child = spawn(process.execPath, ["src/main.ts", ...args], { timeout: 120_000 });
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
   return { stdout, stderr, code };

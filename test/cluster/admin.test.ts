@@ -32,7 +32,7 @@ async function startNode(overrides: Partial<Config> = {}) {
 /** Runs `parlance` to its end. */
 async function run(...args: string[]) {
   const env = { ...process.env, PARLANCE_ADMIN_TOKEN: "" };
-  const child = spawn(process.execPath, ["src/main.ts", ...args], { timeout: 20_000, env });
+  const child = spawn(process.execPath, ["src/main.ts", ...args], { timeout: 120_000, env });
   const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const [stdout, stderr, code] = await Promise.all([textOf(child.stdout), textOf(child.stderr), ended]);
   return { stdout, stderr, code };

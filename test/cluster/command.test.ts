@@ -84,11 +84,11 @@ describeWithCluster("npm run cluster", () => {
       nodes: 2,
     });
     await expectNothingLeft();
-  }, 90_000);
+  });
 
   test("stays until Ctrl-C, says where the nodes are, and leaves nothing", async () => {
     const { output, exited, signal } = run(["--nodes", "2"]);
-    await eventually(() => output.stdout.includes("Ctrl-C"), 60_000);
+    await eventually(() => output.stdout.includes("Ctrl-C"));
     const addresses = [...output.stdout.matchAll(/^node-\d: gRPC ([\d.:]+),/gm)].map(
       ([, address]) => address ?? "",
     );
@@ -102,23 +102,23 @@ describeWithCluster("npm run cluster", () => {
     signal("SIGINT");
     expect(await exited).toBe(0);
     await expectNothingLeft();
-  }, 90_000);
+  });
 
   test("that is interrupted while it starts leaves nothing", async () => {
     const { output, exited, signal } = run([]);
-    await eventually(() => processesThere().some((line) => line.includes("main.ts serve")), 60_000);
+    await eventually(() => processesThere().some((line) => line.includes("main.ts serve")));
     signal("SIGTERM");
     await exited;
     expect(output.stdout).toBe("");
     await expectNothingLeft();
-  }, 90_000);
+  });
 
   test("that cannot go on leaves nothing, and passes the exit code on", async () => {
     const { output, exited } = run(["--nodes", "1", "replay", join(folder, "none.txt")]);
     expect(await exited).toBe(1);
     expect(output.stderr).toContain("none.txt cannot be read");
     await expectNothingLeft();
-  }, 90_000);
+  });
 });
 
 test("without the programs it needs it says what to install", async () => {

@@ -25,7 +25,7 @@ async function startHost() {
 describeWithCluster("chats inside several processes", () => {
   beforeAll(async () => {
     parts = await startClusterParts();
-  }, 60_000);
+  });
   afterAll(() => parts?.close());
 
   test("that share a database and NATS are one service", async () => {
@@ -48,7 +48,7 @@ describeWithCluster("chats inside several processes", () => {
     expect(texts).toEqual(["hello"]);
     await bob.close();
     await Promise.all([first.close(), second.close()]);
-  }, 60_000);
+  });
 
   test("say at once that there is no database or no NATS", async () => {
     const { databaseUrl } = parts;
@@ -56,7 +56,7 @@ describeWithCluster("chats inside several processes", () => {
     await expect(createParlance(nowhere)).rejects.toThrow(/127\.0\.0\.1:1/);
     const noNats = { databaseUrl, natsUrl: "nats://127.0.0.1:1", auth: "dev" } as const;
     await expect(createParlance(noNats)).rejects.toThrow(/no connection to NATS at 127\.0\.0\.1:1/);
-  }, 60_000);
+  });
 });
 
 test.each<[string, Partial<ParlanceOptions>, RegExp]>([

@@ -14,7 +14,7 @@ describeWithCluster("two nodes", () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster(2, ["--presence-visibility", "shared"]);
-  }, 90_000);
+  });
   afterAll(async () => {
     for (const channel of channels) channel.close();
     await cluster?.close();

@@ -47,14 +47,14 @@ const login = { credential: { case: "devUserId" as const, value: "alice" } };
 
 /** Waits until a node serves, uses it, and stops it. */
 async function expectServing(node: ClusterNode): Promise<void> {
-  await eventually(async () => (await open(node).health.check({})).status === ServingStatus.SERVING, 30_000);
+  await eventually(async () => (await open(node).health.check({})).status === ServingStatus.SERVING);
   expect(await logIn(node.address, ["alice"])).toHaveLength(1);
   expect(await node.stop()).toBe(0);
 }
 
 /** Waits until a node says in its log that it waits for something, and checks what it answers meanwhile. */
 async function expectWaiting(node: ClusterNode, what: string): Promise<void> {
-  await eventually(() => node.stderr().includes(what), 20_000);
+  await eventually(() => node.stderr().includes(what));
   const { chat, health } = open(node);
   expect((await health.check({})).status).toBe(ServingStatus.NOT_SERVING);
   expect((await fetch(`http://${node.httpAddress}/readyz`)).status).toBe(503);
@@ -85,7 +85,7 @@ describeWithCluster("a node", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "parlance-start-"));
     parts = await startClusterParts();
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const clean of cleanups.splice(0).reverse()) await clean();
   });
@@ -101,7 +101,7 @@ describeWithCluster("a node", () => {
     await expectWaiting(node, "waiting for PostgreSQL");
     await parts.postgres.start();
     await expectServing(node);
-  }, 90_000);
+  });
 
   test("waits for NATS that is not there yet, and then serves", async () => {
     await parts.nats.kill();
@@ -110,16 +110,16 @@ describeWithCluster("a node", () => {
     await expectWaiting(node, "NATS");
     await parts.nats.start();
     await expectServing(node);
-  }, 90_000);
+  });
 
   test("that is told to stop while it waits ends at once and well", async () => {
     await parts.postgres.stop();
     const node = await prepare("impatient");
     node.launch();
-    await eventually(() => node.stderr().includes("waiting for PostgreSQL"), 20_000);
+    await eventually(() => node.stderr().includes("waiting for PostgreSQL"));
     expect(await node.stop()).toBe(0);
     await parts.postgres.start();
-  }, 60_000);
+  });
 
   test("with a wrong password for the database ends and says so in one line", async () => {
     const url = parts.postgres.urlOf("postgres", "guarded:not-the-password");
@@ -130,7 +130,7 @@ describeWithCluster("a node", () => {
       expect.stringMatching(/^parlance: the service cannot start: .*password.*;/),
     ]);
     expect(node.stderr()).not.toContain("not-the-password");
-  }, 30_000);
+  });
 
   test("with a wrong token for NATS ends and says so in one line", async () => {
     const nats = await startNatsServer({ config: `authorization { token: "the-token" }` });
@@ -143,7 +143,7 @@ describeWithCluster("a node", () => {
       expect.stringMatching(/^parlance: the service cannot start: .*credentials.*;/),
     ]);
     expect(node.stderr()).not.toContain("not-the-token");
-  }, 30_000);
+  });
 
   test("whose name another one has ends and says so in one line, and the other goes on", async () => {
     const [first, second] = [await prepare("twin"), await prepare("twin")];
@@ -154,7 +154,7 @@ describeWithCluster("a node", () => {
       `parlance: the service cannot start: another node is named twin, at ${first.address}; give each its own name with --node or PARLANCE_NODE`,
     ]);
     expect((await open(first).health.check({})).status).toBe(ServingStatus.SERVING);
-  }, 60_000);
+  });
 
   test("whose database is another one all of a sudden drains, and ends so that it is started anew", async () => {
     const databaseUrl = await parts.postgres.createDatabase();
@@ -173,7 +173,7 @@ describeWithCluster("a node", () => {
     expect(saidBy(node)).toEqual([
       expect.stringMatching(/^parlance: the database was put back to an earlier state/),
     ]);
-  }, 60_000);
+  });
 
   test("to whose database a later release writes drains, ends, and is not to be started there again", async () => {
     const databaseUrl = await parts.postgres.createDatabase();
@@ -203,7 +203,7 @@ describeWithCluster("a node", () => {
         /a later release of Parlance writes to the schema "parlance"; start that release$/,
       ),
     ]);
-  }, 60_000);
+  });
 
   test("whose clock is off says so", async ({ skip }) => {
     const missing = missingClock();
@@ -225,11 +225,11 @@ describeWithCluster("a node", () => {
         .filter((line) => line.includes("clock"))
         .map((line) => JSON.parse(line));
     // A node that does not answer in time is asked again ten seconds later.
-    await eventually(() => warnings().length === 2, 30_000);
+    await eventually(() => warnings().length === 2);
     const negative = expect.toSatisfy((ms: number) => ms < -50_000 && ms > -61_000);
     expect(warnings()).toMatchObject([
       { level: "warn", clockOffsetMs: negative },
       { level: "warn", otherNode: "right", clockOffsetMs: negative },
     ]);
-  }, 60_000);
+  });
 });

@@ -13,7 +13,7 @@ describeWithCluster("events that only later releases know", () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster(2);
-  }, 120_000);
+  });
   afterAll(() => cluster?.close());
 
   test("reach the streams on every node in their place, and what follows comes after them", async () => {
@@ -44,7 +44,7 @@ describeWithCluster("events that only later releases know", () => {
       alice.close();
       bob.close();
     }
-  }, 60_000);
+  });
 
   test("are withheld live from those they are not for, by what each may read since last coming in", async () => {
     const [first = "", second = ""] = cluster.addresses;
@@ -85,5 +85,5 @@ describeWithCluster("events that only later releases know", () => {
       olga.close();
       carl.close();
     }
-  }, 60_000);
+  });
 });

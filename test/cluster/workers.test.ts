@@ -70,7 +70,7 @@ describeWithCluster("workers", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "parlance-workers-"));
     parts = await startClusterParts();
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const clean of cleanups.splice(0).reverse()) await clean();
   });
@@ -104,7 +104,7 @@ describeWithCluster("workers", () => {
     expect(await service.stop()).toBe(0);
     expect(await ends).toEqual(streams.map(() => undefined));
     for (const stream of streams) expect(stream.all("drain")).toHaveLength(1);
-  }, 60_000);
+  });
 
   test("that die are started anew, while the others serve", async () => {
     const service = await startWorkers("2");
@@ -118,10 +118,10 @@ describeWithCluster("workers", () => {
       const nodes = await listNodes(service).catch(() => []);
       const isNew = (node: Node) => before.every(({ instanceId }) => instanceId !== node.instanceId);
       return nodes.length === 2 && nodes.filter(isNew).length === 1;
-    }, 20_000);
+    });
     expect((await listNodes(service)).map(({ name }) => name)).toEqual(["all-1", "all-2"]);
     expect(await service.stop()).toBe(0);
-  }, 60_000);
+  });
 
   test("end with the process that started them, however that ends", async () => {
     const service = await startWorkers("2");
@@ -129,7 +129,7 @@ describeWithCluster("workers", () => {
     await service.kill();
     const lives = (pid: number) => parentOf(String(pid)) !== undefined;
     await eventually(() => !pids.some(lives));
-  }, 60_000);
+  });
 
   test("that cannot start say so once, and end the service with their exit code", async () => {
     const url = parts.postgres.urlOf("postgres", "guarded:wrong");
@@ -143,14 +143,14 @@ describeWithCluster("workers", () => {
       .split("\n")
       .filter((line) => line.startsWith("parlance:"));
     expect(lines).toEqual([expect.stringContaining("password")]);
-  }, 30_000);
+  });
 
   test("end well when they are stopped while they wait", async () => {
     await parts.postgres.stop();
     const service = await createNode("all", folder, [...parts.args, "--workers", "2"]);
     service.launch();
-    await eventually(() => service.stderr().includes("waiting for PostgreSQL"), 20_000);
+    await eventually(() => service.stderr().includes("waiting for PostgreSQL"));
     expect(await service.stop()).toBe(0);
     await parts.postgres.start();
-  }, 60_000);
+  });
 });

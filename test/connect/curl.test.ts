@@ -58,7 +58,7 @@ describe("buf curl, with nothing but reflection, sends and listens by", () => {
     ["grpcweb", "1"],
     ["grpcweb", "2"],
     ["grpc", "2"],
-  ])("%s over HTTP/%s", { timeout: 30_000 }, async (protocol, version) => {
+  ])("%s over HTTP/%s", async (protocol, version) => {
     const { token } = await server.login(`buf-${protocol}-${version}`);
     // Reflection goes both ways: over HTTP/1.1 the schema comes from the files.
     const how = version === "2" ? "--http2-prior-knowledge" : "--schema .";

@@ -196,7 +196,7 @@ describe("a reader that does not read and goes away leaves nothing behind", () =
     ["application/grpc-web+json", "HTTP/2"],
     ["application/grpc+proto", "HTTP/2"],
     ["application/json", "HTTP/2"],
-  ])("%s over %s", { timeout: 60_000 }, async (type, version) => {
+  ])("%s over %s", async (type, version) => {
     const errors = vi.spyOn(console, "error");
     onTestFinished(() => errors.mockRestore());
     const json = type.endsWith("json");

@@ -69,4 +69,4 @@ test("a peer that is gone is cut off although it was written to but once, just b
   await delay(1_900);
   socket.write("once");
   await once(socket, "close");
-}, 30_000);
+});

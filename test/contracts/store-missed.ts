@@ -22,7 +22,7 @@ export function missedTests(tested: () => StoreUnderTest): void {
       }),
       { numRuns: 60, seed: seed() },
     );
-  }, 120_000);
+  });
 
   test("a page ends when its bodies exceed maxBytes, and the next one goes on", async () => {
     const { store } = tested();

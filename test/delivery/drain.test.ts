@@ -88,7 +88,7 @@ test("a server that is told to stop asks 100 streams to reconnect, ends each wit
   expect(health).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
   expect(await server.exited).toBe(0);
   expect(ends.indexOf("exit")).toBe(100);
-}, 30_000);
+});
 
 test("a server that stops says so to health checks and sends new streams elsewhere, but answers calls", async () => {
   const server = await serve(grace);
@@ -105,7 +105,7 @@ test("a server that stops says so to health checks and sends new streams elsewhe
   await stream.open().catch(() => {});
   expect(await stream.ended).toMatchObject({ code: 14 });
   expect(await server.exited).toBe(0);
-}, 30_000);
+});
 
 test("sends under way when a server stops are answered, and what was answered is there after the restart", async () => {
   const data = makeDataDir();
@@ -169,7 +169,7 @@ test("sends under way when a server stops are answered, and what was answered is
   const got = [...live.all("message"), ...again.all("message")].map(({ messageId }) => messageId);
   expect(got).toHaveLength(answered.length);
   expect(new Set(got).size).toBe(answered.length);
-}, 30_000);
+});
 
 test("a peer that does not read holds a stopping server up for no longer than the grace time", async () => {
   const server = await serve(["--drain-grace-ms", "2000"]);
@@ -181,7 +181,7 @@ test("a peer that does not read holds a stopping server up for no longer than th
   expect(await bob.ended).toBeUndefined();
   // The peer never reads, so this would not come about without the grace time.
   expect(await server.exited).toBe(0);
-}, 20_000);
+});
 
 test("a server does not wait for those who watch its health", async () => {
   // Without pings, which would break a connection that is about to close.
@@ -198,7 +198,7 @@ test("a server does not wait for those who watch its health", async () => {
   server.signal("SIGTERM");
   expect(await server.exited).toBe(0);
   expect(health).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
-}, 20_000);
+});
 
 test("a second signal exits at once", async () => {
   const server = await serve(["--drain-grace-ms", "60000"]);
@@ -209,4 +209,4 @@ test("a second signal exits at once", async () => {
   await eventually(() => health.at(-1) === ServingStatus.NOT_SERVING);
   server.signal("SIGINT");
   expect(await server.exited).toBe(1);
-}, 20_000);
+});

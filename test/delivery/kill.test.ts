@@ -90,7 +90,7 @@ async function read(token: string, goesOn: () => boolean): Promise<ServerEvent[]
   while (goesOn()) {
     const stream: TestStream = line.get().stream();
     await stream.open({ replayLimit: 10_000, ...(cursor && { resumeFrom: cursor }) }).catch(() => {});
-    await Promise.race([stream.ended, eventually(() => !goesOn(), 120_000)]);
+    await Promise.race([stream.ended, eventually(() => !goesOn(), 300_000)]);
     // The last events may still be on their way.
     if (!goesOn()) await finish(stream);
     stream.cancel();
@@ -202,4 +202,4 @@ test(`after ${kills} kill -9 in a storm, what was answered is there once, in its
       .map(({ seq }) => Number(seq));
     expect(groupSeqs).toEqual(groupSeqs.map((_, i) => 3 + i));
   }
-}, 120_000);
+});

@@ -247,8 +247,8 @@ test("a client to which nothing is sent is offline after its cable is pulled, fo
   // Until nothing is under way.
   await delay(500);
   host.pullCable();
-  await eventually(() => told(watching, "cable").at(-1) === false, 30_000);
-}, 60_000);
+  await eventually(() => told(watching, "cable").at(-1) === false);
+});
 
 test("typing reaches the peer on all devices, and never the one who types", async () => {
   const { stream: alice } = await come("t-alice", "phone");

@@ -141,12 +141,14 @@ test("after warming, the first request of a stream is checked as fast as any", (
       value: { recipientId: "bo", content: text("hi"), options: { mentionUserIds: ["ada"] } },
     },
   });
-  const [warmed, cold] = [createRequestValidator(), createRequestValidator()];
-  warmed.warm([ChatService, GroupService]);
-  const [warmedMs, coldMs] = [warmed, cold].map((each) => {
+  const firstMs = (warm: boolean) => {
+    const validator = createRequestValidator();
+    if (warm) validator.warm([ChatService, GroupService]);
     const startMs = performance.now();
-    each.validate(StreamRequestSchema, request);
+    validator.validate(StreamRequestSchema, request);
     return performance.now() - startMs;
-  });
-  expect(warmedMs).toBeLessThan((coldMs ?? 0) / 2);
+  };
+  // The best of some, which is what it takes where nothing else runs meanwhile.
+  const best = (warm: boolean) => Math.min(...Array.from({ length: 5 }, () => firstMs(warm)));
+  expect(best(true)).toBeLessThan(best(false) / 2);
 });

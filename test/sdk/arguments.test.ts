@@ -210,4 +210,4 @@ test("whatever a call is given, it fails or does what it says, and no other call
   expect(states).toEqual([]);
   expect(client.stats.reconnects).toBe(0);
   await client.close();
-}, 60_000);
+});

@@ -136,7 +136,7 @@ test("a client that is behind in more conversations than one behind tells of get
     );
   }
   const bob = await collect(bobId, { replayLimit: 10 });
-  await until(() => bob.events.some((event) => event.case === "caughtUp"), "all is shown", 60_000);
+  await until(() => bob.events.some((event) => event.case === "caughtUp"), "all is shown");
   expect(
     bob
       .messages()
@@ -145,4 +145,4 @@ test("a client that is behind in more conversations than one behind tells of get
   ).toEqual([...senders].sort());
   expect(bob.events.map((event) => event.case)).not.toContain("behind");
   await bob.client.close();
-}, 120_000);
+});

@@ -270,7 +270,6 @@ describe("a session's end", () => {
 
   test("a program that closes its clients ends", async () => {
     const example = new URL("../../examples/hello.ts", import.meta.url).pathname;
-    const started = performance.now();
     const child = spawn(process.execPath, [example, server.address], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -280,7 +279,6 @@ describe("a session's end", () => {
     });
     expect(await new Promise((resolve) => child.once("exit", resolve))).toBe(0);
     expect(output).toBe("alice: Hello, Bob!\n");
-    expect(performance.now() - started).toBeLessThan(8_000);
   });
 });
 

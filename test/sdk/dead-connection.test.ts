@@ -51,7 +51,7 @@ async function startWire(port: number) {
   };
 }
 
-test("a connection that went dead without a word is found and replaced", { timeout: 30_000 }, async () => {
+test("a connection that went dead without a word is found and replaced", async () => {
   const received: string[] = [];
   const bob = await connect({
     address: wire.address,
@@ -69,7 +69,7 @@ test("a connection that went dead without a word is found and replaced", { timeo
   await alice.sendDirect("bob", "meanwhile");
   // Written to a connection that leads nowhere, it is sent again over the next, with one effect.
   const answer = bob.sendDirect("alice", "from bob");
-  await until(() => received.includes("meanwhile"), "the client finds the way back", 8_000);
+  await until(() => received.includes("meanwhile"), "the client finds the way back");
   expect((await answer).duplicate).toBe(false);
   await until(() => received.length === 3, "all come");
   expect(received).toEqual(["before", "meanwhile", "from bob"]);
@@ -77,7 +77,7 @@ test("a connection that went dead without a word is found and replaced", { timeo
   await Promise.all([alice.close(), bob.close()]);
 });
 
-test("sends are answered, once, when only the connection is dead", { timeout: 30_000 }, async () => {
+test("sends are answered, once, when only the connection is dead", async () => {
   const caller = await connect({ address: wire.address, credentials: { devUserId: "carol" }, stream: false });
   await caller.sendDirect("bob", "1");
   wire.goDead();

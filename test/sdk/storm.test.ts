@@ -25,7 +25,7 @@ test("300 clients that lost a server at once are all back, no faster than it let
   const before = refusals().length;
   const startMs = performance.now();
   await server.restart();
-  await eventually(() => opened.length >= 300, 30_000);
+  await eventually(() => opened.length >= 300);
   expect(server.server.stats().sessions).toBe(300);
   expect(opened).toHaveLength(300);
   for (const [n, timeMs] of opened.entries()) {
@@ -33,4 +33,4 @@ test("300 clients that lost a server at once are all back, no faster than it let
   }
   expect(refusals().length).toBeGreaterThan(before);
   expect(refusals()[0]).toMatchObject({ code: "RESOURCE_EXHAUSTED" });
-}, 90_000);
+});

@@ -27,7 +27,7 @@ describeWithPostgres("migrate-store", () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres?.close());
   beforeEach(async () => {
     dataDir = mkdtempSync(join(tmpdir(), "parlance-migrate-"));
@@ -92,7 +92,7 @@ describeWithPostgres("migrate-store", () => {
     const sqlite = await openSqlite();
     expect(await view(sqlite)).toEqual(before);
     await sqlite.close();
-  }, 60_000);
+  });
 
   test("events of kinds that nobody knows are there as they were", async () => {
     const from = await openSqlite();
@@ -108,7 +108,7 @@ describeWithPostgres("migrate-store", () => {
     expect(await store.append(toUser("a", "b"))).toMatchObject({ seq: 5, position: 5 });
     await store.close();
     await sqlite.close();
-  }, 60_000);
+  });
 
   test("a transfer that was cut off goes on, and no server opens the half of it", async () => {
     const before = await fillSqlite();
@@ -127,7 +127,7 @@ describeWithPostgres("migrate-store", () => {
     const store = await createPostgresStore({ url });
     expect(await view(store)).toEqual(before);
     await store.close();
-  }, 60_000);
+  });
 
   test("a copy that differs is found out", async () => {
     await fillSqlite();
@@ -142,7 +142,7 @@ describeWithPostgres("migrate-store", () => {
     const compared = migrateStore(configFor(url), silent);
     await expect(compared).rejects.toThrow(/the copy of events differs: 1310 rows/);
     await expect(createPostgresStore({ url })).rejects.toThrow(/unfinished transfer/);
-  }, 60_000);
+  });
 
   test("a database that has data, and a file that is in use, are refused", async () => {
     const sqlite = await openSqlite();

@@ -17,7 +17,7 @@ describeWithPostgres("a PostgreSQL that fails", () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres?.close());
   beforeEach(async () => {
     url = await postgres.createDatabase();

@@ -14,7 +14,7 @@ describeWithPostgres("opening PostgreSQL", () => {
   let postgres: TestPostgres;
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres?.close());
 
   async function openFails(url: string, schema?: string): Promise<StoreOpenError> {

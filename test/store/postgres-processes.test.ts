@@ -23,7 +23,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres?.close());
   beforeEach(async () => {
     url = await postgres.createDatabase();
@@ -60,7 +60,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     const placed = new Map(log.map(({ position, body }) => [position, new TextDecoder().decode(body)]));
     for (const { position, text } of runs.flat()) expect(placed.get(position)).toBe(text);
     expect(await (await openStore()).readTail(0, 1e6)).toEqual(log);
-  }, 60_000);
+  });
 
   test("the same message sent by several at once is stored once, and all learn where", async () => {
     const store = await openStore();
@@ -72,7 +72,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     expect(places[1]).toEqual(places[0]);
     expect(places[2]).toEqual(places[0]);
     expect(await store.readSeqs(`g:${groupId}`, range({ messagesOnly: true }))).toHaveLength(200);
-  }, 60_000);
+  });
 
   test("one client message id for two conversations at once is taken for one of them", async () => {
     const [one, two] = [await openStore(), await openStore()];
@@ -191,7 +191,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
       "SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()",
     )) as [{ deadlocks: number }];
     expect(deadlocks).toBe(0);
-  }, 60_000);
+  });
 
   test("a full group takes no more, whoever asks", async () => {
     const all = await Promise.all([openStore(), openStore()]);
@@ -232,7 +232,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     }
     const log = await store.readTail(0, 1e6);
     expect(log.map(({ position }) => position)).toEqual(log.map((_, n) => n + 1));
-  }, 60_000);
+  });
 
   test("backends that are killed all the time lose nothing and double nothing", async () => {
     const store = await openStore();
@@ -270,7 +270,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     for (const { position, text } of runs.flat()) {
       expect(new TextDecoder().decode(log[position - 1]?.body)).toBe(text);
     }
-  }, 60_000);
+  });
 
   test("after a crash of the server everything that was answered is there, and processes go on", async () => {
     const store = await openStore();
@@ -296,7 +296,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
       const event = log[position - 1];
       expect([event?.seq, new TextDecoder().decode(event?.body)]).toEqual([seq, text]);
     }
-  }, 120_000);
+  });
 });
 
 /** Reads the tail until all is read after `isDone`, also while reads fail, and checks that it never has a gap. */

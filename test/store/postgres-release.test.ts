@@ -43,7 +43,7 @@ describeWithPostgres("once a later release writes to the store", () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres?.close());
   beforeEach(async () => {
     url = await postgres.createDatabase();

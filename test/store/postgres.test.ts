@@ -8,7 +8,7 @@ describeWithPostgres("PostgreSQL", () => {
   let postgres: TestPostgres;
   beforeAll(async () => {
     postgres = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => postgres?.close());
 
   storeContract("postgres store", async () => {

@@ -98,11 +98,7 @@ export async function layCable(target: string): Promise<Cable> {
 type Requests = MessageInitShape<typeof StreamRequestSchema>["request"];
 
 /** Sends requests on an open stream, as many at a time as the server takes, and waits until each was answered by `sent`. */
-export async function sendAll(
-  stream: TestStream,
-  requests: Iterable<Requests>,
-  timeoutMs = 60_000,
-): Promise<void> {
+export async function sendAll(stream: TestStream, requests: Iterable<Requests>): Promise<void> {
   const before = stream.all("sent").length;
   let count = 0;
   for (const request of requests) {
@@ -118,7 +114,7 @@ export async function sendAll(
       if (event.case === "refusal") throw new Error(`refused: ${event.value.status?.message}`);
     }
     return sent - before === count;
-  }, timeoutMs);
+  });
 }
 
 /** Reads all messages of a conversation that the caller may read, page by page. */

@@ -174,7 +174,7 @@ class Server implements TestStandby {
         () => delay(100, false),
       );
     };
-    await eventually(tried, 60_000).catch((error: Error) => {
+    await eventually(tried).catch((error: Error) => {
       throw new Error(`PostgreSQL does not answer; its log:\n${log}`, { cause: error });
     });
   }

@@ -84,13 +84,15 @@ export class TestStream {
     );
   }
 
-  /** Waits until something is true of what was received; fails after 10 s, or when the stream ends before. */
+  /** Waits until something is true of what was received; fails after two minutes, or when the stream ends before. */
   async until(condition: () => boolean, what = "the condition"): Promise<void> {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 120_000;
     while (!condition()) {
       if (this.#over) throw new Error(`the stream ended before ${what}: ${await this.ended}`);
       if (Date.now() > deadline)
-        throw new Error(`no ${what} within 10 s; received ${this.events.map(({ event }) => event.case)}`);
+        throw new Error(
+          `no ${what} within two minutes; received ${this.events.map(({ event }) => event.case)}`,
+        );
       await new Promise<void>((resolve) => {
         const wake = () => {
           clearTimeout(timer);

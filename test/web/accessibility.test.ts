@@ -18,11 +18,11 @@ describeInBrowser("accessibility", () => {
     await bob.chat.sendGroup({ groupId: "team", content: text("Look at https://example.org/plan") });
     await carol.chat.sendGroup({ groupId: "team", content: text("I will") });
     await carol.chat.sendDirect({ recipientId: "alice", content: text("Are you there?") });
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await site?.close();
-  }, 60_000);
+  });
 
   describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
     async function openPage(): Promise<ChatWindow> {

@@ -14,10 +14,10 @@ describeInBrowser("the web page below a path", () => {
 
   beforeAll(async () => {
     browser = await launchBrowser();
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
-  }, 60_000);
+  });
 
   async function siteWith(config: Partial<Config>): Promise<Site> {
     const site = await startSite(config);

@@ -24,6 +24,8 @@ const args = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // A turn of the wheel is one step, as it is for users who want no animation.
+  "--disable-smooth-scrolling",
   `--host-resolver-rules=MAP ${lanName} 127.0.0.1`,
 ];
 

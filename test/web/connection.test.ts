@@ -34,7 +34,7 @@ describeInBrowser("a page that loses its connection", () => {
     await alice.bubble("Enjoy").waitFor();
     await alice.bubble("From the tunnel").getByText("Sent", { exact: true }).waitFor();
     expect((await alice.texts()).toSorted()).toEqual(["Enjoy", "From the tunnel", "Going into a tunnel"]);
-  }, 60_000);
+  });
 
   test("shows a history without holes when more was missed than is replayed", async () => {
     const carol = await windowOf("carol");
@@ -52,7 +52,7 @@ describeInBrowser("a page that loses its connection", () => {
     expect(numbers.length).toBeGreaterThan(10);
     expect(numbers).toEqual(numbers.map((_, index) => 401 - numbers.length + index));
     await carol.item("dan").getByText("unread").waitFor({ state: "detached" });
-  }, 60_000);
+  });
 
   test("gives way to another window of the same session, and takes it back on demand", async () => {
     const erin = await windowOf("erin");
@@ -70,7 +70,7 @@ describeInBrowser("a page that loses its connection", () => {
     await fay.chat.sendDirect({ recipientId: "erin", content: text("Here?") });
     await erin.open("fay");
     await erin.bubble("Here?").waitFor();
-  }, 60_000);
+  });
 
   test("keeps the theme that was chosen, also after a reload", async () => {
     const gus = await windowOf("gus");

@@ -20,11 +20,11 @@ describeInBrowser("over plain http under a name of the local network", () => {
     // With `auth` = `dev` only loopback names are answered.
     [browser, site] = await Promise.all([launchBrowser(), startSite({ auth: "jwt", jwtSecret: secret })]);
     address = site.httpAddress.replace("127.0.0.1", lanName);
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await site?.close();
-  }, 60_000);
+  });
 
   const mint = (userId: string) => mintToken({ userId, ttlSeconds: 600, secret });
 

@@ -18,11 +18,11 @@ describeInBrowser("the pictures of the README", () => {
   beforeAll(async () => {
     [browser, site] = await Promise.all([launchBrowser(), startSite()]);
     await fill(site);
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await site?.close();
-  }, 60_000);
+  });
 
   async function windowOf(options: BrowserContextOptions): Promise<ChatWindow> {
     const window = await openTestWindow(browser, site.httpAddress, { deviceScaleFactor: 2, ...options });

@@ -8,10 +8,10 @@ export function sharedSite(): { readonly browser: Browser; readonly site: Site }
   const shared = {} as { browser: Browser; site: Site };
   beforeAll(async () => {
     [shared.browser, shared.site] = await Promise.all([launchBrowser(), startSite()]);
-  }, 60_000);
+  });
   afterAll(async () => {
     await shared.browser?.close();
     await shared.site?.close();
-  }, 60_000);
+  });
   return shared;
 }

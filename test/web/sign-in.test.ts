@@ -20,12 +20,12 @@ describeInBrowser("signing in", () => {
       startSite(),
       startSite({ auth: "jwt", jwtSecret: secret }),
     ]);
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await open?.close();
     await guarded?.close();
-  }, 60_000);
+  });
 
   async function windowOn(site: Site): Promise<ChatWindow> {
     const window = await openTestWindow(browser, site.httpAddress, { expected: refused });

@@ -157,7 +157,7 @@ test("a server that restarts is waited for: what was written meanwhile arrives o
     .map((line) => /alice: (\w+)/.exec(line)?.[1]);
   expect(said).toEqual(["before", "one", "two"]);
   await alice.until("bob  online");
-}, 60_000);
+});
 
 test("events of kinds that only later releases know are passed over, and what follows is shown", async () => {
   const bob = await server.login("bob");
@@ -169,7 +169,7 @@ test("events of kinds that only later releases know are passed over, and what fo
   await bob.chat.sendDirect({ recipientId: "alice", content: text("after") });
   await alice.until("bob: after");
   expect(alice.screen.text).toMatch(/bob: before\n.*bob: after/);
-}, 60_000);
+});
 
 test("a narrow terminal hides the list, and a resized one is drawn anew", async () => {
   const bob = await server.login("bob");

@@ -53,6 +53,7 @@ export function openTerminal(
       TERM: "xterm-256color",
       TZ: "UTC",
       LANG: "C.UTF-8",
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       ...env,
     },
   });
@@ -95,7 +96,7 @@ export function openTerminal(
     pid: () => (JSON.parse(report.split("\n")[0] ?? "") as { pid: number }).pid,
     type: (keys) => void stdin.write(keys),
     async until(condition, what = String(condition)) {
-      const deadline = performance.now() + 15_000;
+      const deadline = performance.now() + 120_000;
       const holds = () =>
         typeof condition === "function"
           ? condition(screen)
@@ -104,7 +105,13 @@ export function openTerminal(
             : condition.test(screen.text);
       while (!holds()) {
         if (performance.now() > deadline) throw new Error(`not on the screen: ${what}\n${screen.text}`);
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, 1_000);
+          stdout.once("data", () => {
+            clearTimeout(timer);
+            resolve();
+          });
+        });
       }
     },
     resize(newColumns, newRows) {
