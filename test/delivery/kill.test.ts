@@ -9,7 +9,7 @@ import { makeDataDir, type ServeChild, startServe } from "../support/serve-child
 import { text } from "../support/server.ts";
 import type { TestStream } from "../support/test-stream.ts";
 
-const kills = 20;
+const kills = 8;
 const groupId = "storm";
 const senderIds = Array.from({ length: 8 }, (_, n) => `sender-${n}`);
 const readerIds = ["reader-0", "reader-1", "reader-2"];

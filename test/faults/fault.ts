@@ -13,7 +13,7 @@ export interface Fault {
   title: string;
   /** What the figure tells, such as "acknowledged messages lost, recovery time". */
   figureTitle: string;
-  /** Whether it belongs to the subset that runs with the tests. */
+  /** Whether it belongs to the subset that `.ci/run` runs after the tests. */
   ci: boolean;
   /** Tells why it cannot run on this machine; undefined when it can. */
   missing?: () => string | undefined;

@@ -63,7 +63,7 @@ const run = defineCommand({
 });
 
 const ci = defineCommand({
-  meta: { name: "ci", description: "Run the small subset that runs with the tests, in under 10 minutes." },
+  meta: { name: "ci", description: "Run the small subset that runs after the tests, in under 10 minutes." },
   args: runArgs,
   run: async ({ args }) =>
     void (await runAll(
@@ -80,7 +80,7 @@ const cluster = defineCommand({
   },
   args: {
     ...runArgs,
-    ci: { type: "boolean", description: "The small subset alone, as with the tests." },
+    ci: { type: "boolean", description: "The small subset alone, as after the tests." },
     report: { type: "boolean", description: "Write the table of several nodes in docs/reliability.md." },
   },
   async run({ args }) {
@@ -97,7 +97,7 @@ const abuse = defineCommand({
   },
   args: {
     ...runArgs,
-    ci: { type: "boolean", description: "The short form, as with the tests." },
+    ci: { type: "boolean", description: "The short form, as after the tests." },
   },
   run: async ({ args }) => void (await runAll(abuseFaults, args.ci ? "ci" : "full", args)),
 });
@@ -276,7 +276,7 @@ const usage = `Usage: npm run faults -- COMMAND [OPTIONS]
 
   list            list the faults
   run NAME...     run some, at full size
-  ci              run the small subset that runs with the tests
+  ci              run the small subset that runs after the tests
   cluster         run those of several nodes, on PostgreSQL and NATS
   abuse           run the attacks of one user or one address
   full            run everything and write docs/reliability.md

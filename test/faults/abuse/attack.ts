@@ -34,7 +34,7 @@ export interface Attack {
   title: string;
   /** Further options of `parlance serve`. */
   args?: readonly string[];
-  /** Whether it also runs with the tests: only where what it costs others is far within the bounds. By default false. */
+  /** Whether it also runs after the tests: only where what it costs others is far within the bounds. By default false. */
   ci?: boolean;
   /** How much more memory the server may take meanwhile, in MB; by default 128. */
   maxGrowthMb?: number;
