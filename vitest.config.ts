@@ -2,16 +2,22 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
-/** What `npm run test:quick` leaves out: browsers, other servers, and what measures or breaks things at length. */
+/** What `npm run test:quick` leaves out: browsers, other servers, and what starts, kills or fills servers by the dozen. */
 const slow = [
-  "test/bench/**",
+  "test/bench/**/*",
   "test/bus/nats*",
-  "test/cluster/**",
-  "test/deploy/**",
-  "test/faults/**",
-  "test/fuzz/**",
-  "test/store/{migrate-store,postgres*}",
-  "test/web/**",
+  "test/cli/{replay,store-start}",
+  "test/cli/chat/chat",
+  "test/cluster/**/*",
+  "test/delivery/{kill,slow-reader}",
+  "test/deploy/**/*",
+  "test/faults/**/*",
+  "test/fail-points",
+  "test/fuzz/**/*",
+  "test/package",
+  "test/sdk/restart",
+  "test/store/{migrate-store,postgres*,upgrade}",
+  "test/web/**/*",
 ].map((files) => `${files}.test.ts`);
 
 // Tests start hundreds of processes. With what V8 compiled of the sources once, each starts in half the time.
