@@ -9,7 +9,7 @@ const secret = "a secret of the tests that is long enough";
 function parlance(args: string[], env: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["src/main.ts", ...args], {
     encoding: "utf8",
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
   });
   return { status, stdout, stderr };
 }

@@ -51,7 +51,7 @@ async function outlastTimeouts(stillOpen: () => boolean): Promise<void> {
 }
 
 /** What the long timeouts of the configuration are set to, so that a test need not wait for minutes. */
-const timeoutMs = 1_000;
+const timeoutMs = 2_000;
 const timeout = `${timeoutMs}ms`;
 
 describe("behind nginx", () => {
