@@ -2,7 +2,10 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
-/** What `npm run test:quick` leaves out: browsers, other servers, and what starts, kills or fills servers by the dozen. */
+/** Browsers. They are as sensitive to a busy machine as people are, so nothing else runs beside them. */
+const browsers = ["test/web/**/*.test.ts"];
+
+/** What `npm run test:quick` leaves out as well: other servers, and what starts, kills or fills servers by the dozen. */
 const slow = [
   "test/bench/**/*",
   "test/bus/nats*",
@@ -17,7 +20,6 @@ const slow = [
   "test/package",
   "test/sdk/restart",
   "test/store/{migrate-store,postgres*,upgrade}",
-  "test/web/**/*",
 ].map((files) => `${files}.test.ts`);
 
 // Tests start hundreds of processes. With what V8 compiled of the sources once, each starts in half the time.
@@ -40,9 +42,17 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "quick", include: ["test/**/*.test.ts", "examples/**/*.test.ts"], exclude: slow },
+        test: {
+          name: "quick",
+          include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: [...slow, ...browsers],
+        },
       },
       { extends: true, test: { name: "slow", include: slow } },
+      {
+        extends: true,
+        test: { name: "browsers", include: browsers, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
     ],
   },
 });
