@@ -2,10 +2,11 @@
 
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Channel, createChannel } from "nice-grpc";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { mintToken } from "../../src/auth/mint.ts";
 import { type Clock, createClock, missingClock } from "../faults/disturb/clock.ts";
 import { type Clients, clientsOf } from "../support/clients.ts";
+import { describeUnless } from "../support/describe-unless.ts";
 import { failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeDataDir, type ServeChild, startServe } from "../support/serve-child.ts";
@@ -17,7 +18,7 @@ if (missing !== undefined && process.env["CI"]) throw new Error(missing);
 const secret = "a secret of the tests that is long enough";
 const tenYearsSeconds = 315_360_000;
 
-describe.skipIf(missing !== undefined)("after a clock was ten years ahead", () => {
+describeUnless(missing, "after a clock was ten years ahead", () => {
   const data = makeDataDir();
   const channels: Channel[] = [];
   let clock: Clock;

@@ -8,6 +8,7 @@ import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { HealthCheckResponse_ServingStatus as ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";
 import { createSmallDisk, missingSmallDisk } from "../faults/disturb/small-disk.ts";
 import { connect, logIn } from "../support/connect.ts";
+import { describeUnless, testUnless } from "../support/describe-unless.ts";
 import { failureOf } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { startServe } from "../support/serve-child.ts";
@@ -92,24 +93,22 @@ describe("a server that cannot open its data says why in one line, with the way 
     other.close();
   });
 
-  test.skipIf(missingNobody !== undefined)(
-    `a folder that its user may not write ${missingNobody ?? ""}`,
-    async () => {
-      const folder = newFolder();
-      await expectOneLine(
-        serve(folder, asNobody),
-        /this user may not write in the folder .*; change its owner/,
-      );
-      await expectOneLine(
-        serve(join(folder, "sub"), asNobody),
-        /this user may not make the folder .*; make it/,
-      );
-    },
-  );
+  testUnless(missingNobody, "a folder that its user may not write", async () => {
+    const folder = newFolder();
+    await expectOneLine(
+      serve(folder, asNobody),
+      /this user may not write in the folder .*; change its owner/,
+    );
+    await expectOneLine(
+      serve(join(folder, "sub"), asNobody),
+      /this user may not make the folder .*; make it/,
+    );
+  });
 });
 
-test.skipIf(missingNobody !== undefined)(
-  `a server whose file is read-only serves reads and is NOT_SERVING from the start ${missingNobody ?? ""}`,
+testUnless(
+  missingNobody,
+  "a server whose file is read-only serves reads and is NOT_SERVING from the start",
   async () => {
     const folder = newFolder();
     const token = await fill(folder);
@@ -123,8 +122,7 @@ test.skipIf(missingNobody !== undefined)(
   },
 );
 
-const missingDisk = missingSmallDisk();
-describe.skipIf(missingDisk !== undefined)(`on a full disk ${missingDisk ?? ""}`, () => {
+describeUnless(missingSmallDisk(), "on a full disk", () => {
   test("a server starts, serves what it has and is NOT_SERVING until there is room", async () => {
     const disk = createSmallDisk(16 * 1_048_576);
     onTestFinished(disk.close);

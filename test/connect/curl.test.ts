@@ -1,8 +1,10 @@
 /** docs/http.md as somebody follows it who has nothing but `curl`, and the port as `buf curl` meets it. */
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { missingCommand } from "../faults/disturb/needs.ts";
+import { testUnless } from "../support/describe-unless.ts";
 import { eventually } from "../support/eventually.ts";
 import { exitOf } from "../support/serve-child.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -13,8 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const curlIsThere = process.env.PATH?.split(":").some((folder) => existsSync(`${folder}/curl`)) ?? false;
-if (!curlIsThere && process.env.CI) throw new Error("curl is not installed");
+const curlMissing = missingCommand("curl");
+if (curlMissing !== undefined && process.env.CI) throw new Error(curlMissing);
 
 /** Starts a command line of the docs against the server under test. */
 function start(command: string, token = "") {
@@ -28,7 +30,7 @@ function start(command: string, token = "") {
   return { stdout: () => stdout, exited: exitOf(child), end: () => child.kill() };
 }
 
-test.runIf(curlIsThere)("the curl lines of docs/http.md make a whole chat", async () => {
+testUnless(curlMissing, "the curl lines of docs/http.md make a whole chat", async () => {
   const commands = [...readFileSync("docs/http.md", "utf8").matchAll(/```sh\n(.*?)\n```/gs)].map(
     ([, command = ""]) => command,
   );

@@ -7,6 +7,7 @@ import { ReceiptKind } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { Platform } from "../../gen/parlance/chat/v1/device_pb.js";
 import { mintToken } from "../../src/auth/mint.ts";
 import { createHost, missingNetwork } from "../faults/disturb/network.ts";
+import { testUnless } from "../support/describe-unless.ts";
 import { failureIn } from "../support/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { exitOf } from "../support/serve-child.ts";
@@ -219,36 +220,36 @@ test("a client process that is frozen is offline once it does not answer the ser
   await hears(watcher, "frozen", [false, true, false]);
 });
 
-test("a client to which nothing is sent is offline after its cable is pulled, found by the probes of TCP alone", async ({
-  skip,
-}) => {
-  const missing = missingNetwork();
-  skip(missing !== undefined, missing);
-  const jwtSecret = "a secret for hosts that are reached by others";
-  const host = createHost("presence");
-  onTestFinished(() => host.close());
-  // Without pings, so that the system's probes alone find it.
-  const reachable = await startTestServer({
-    host: host.hostAddress,
-    auth: "jwt",
-    jwtSecret,
-    keepaliveTimeMs: 600_000,
-    keepaliveIdleTimeMs: 600_000,
-  });
-  onTestFinished(() => reachable.close());
-  const tokenOf = (userId: string) => mintToken({ secret: jwtSecret, userId, ttlSeconds: 600 });
-  const watching = reachable.as({ authorization: `Bearer ${await tokenOf("cable-watcher")}` }).stream();
-  onTestFinished(() => watching.cancel());
-  await watching.open();
-  watching.send({ case: "watchPresence", value: { userIds: ["cable"] } }, "watch");
-  await watching.next("done");
-  await startClient("cable", reachable.address, { wrapper: host.wrapper, token: await tokenOf("cable") });
-  await hears(watching, "cable", [false, true]);
-  // Until nothing is under way.
-  await delay(500);
-  host.pullCable();
-  await eventually(() => told(watching, "cable").at(-1) === false);
-});
+testUnless(
+  missingNetwork(),
+  "a client to which nothing is sent is offline after its cable is pulled, found by the probes of TCP alone",
+  async () => {
+    const jwtSecret = "a secret for hosts that are reached by others";
+    const host = createHost("presence");
+    onTestFinished(() => host.close());
+    // Without pings, so that the system's probes alone find it.
+    const reachable = await startTestServer({
+      host: host.hostAddress,
+      auth: "jwt",
+      jwtSecret,
+      keepaliveTimeMs: 600_000,
+      keepaliveIdleTimeMs: 600_000,
+    });
+    onTestFinished(() => reachable.close());
+    const tokenOf = (userId: string) => mintToken({ secret: jwtSecret, userId, ttlSeconds: 600 });
+    const watching = reachable.as({ authorization: `Bearer ${await tokenOf("cable-watcher")}` }).stream();
+    onTestFinished(() => watching.cancel());
+    await watching.open();
+    watching.send({ case: "watchPresence", value: { userIds: ["cable"] } }, "watch");
+    await watching.next("done");
+    await startClient("cable", reachable.address, { wrapper: host.wrapper, token: await tokenOf("cable") });
+    await hears(watching, "cable", [false, true]);
+    // Until nothing is under way.
+    await delay(500);
+    host.pullCable();
+    await eventually(() => told(watching, "cable").at(-1) === false);
+  },
+);
 
 test("typing reaches the peer on all devices, and never the one who types", async () => {
   const { stream: alice } = await come("t-alice", "phone");

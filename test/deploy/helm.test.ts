@@ -2,10 +2,12 @@
 
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
+import { helmCommand, helmInstallCommand } from "../../scripts/built-helm.ts";
 import { settings, variableOf } from "../../src/config/settings.ts";
 import { comingSettings, parseYaml, whyMissing } from "./files.ts";
 
-const helmMissing = whyMissing("helm", ["version"], "go install helm.sh/helm/v3/cmd/helm@v3.19.0");
+const helmProgram = helmCommand();
+const helmMissing = whyMissing(helmProgram, ["version"], helmInstallCommand);
 
 /** What the chart needs to make a cluster. */
 const cluster = {
@@ -42,7 +44,7 @@ type Manifest = any;
 function helm(values: Readonly<Record<string, string>>) {
   const sets = Object.entries(values).flatMap(([name, value]) => ["--set", `${name}=${value}`]);
   const args = ["template", "chat", "deploy/helm/parlance", "--kube-version", "1.31.0", ...sets];
-  return spawnSync("helm", args, { encoding: "utf8" });
+  return spawnSync(helmProgram, args, { encoding: "utf8" });
 }
 
 /** Renders the chart and returns what it makes, by kind; a further one of a kind has a number after it. */

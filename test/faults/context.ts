@@ -32,15 +32,20 @@ export class FaultContext {
   readonly random: () => number;
   readonly #name: string;
   readonly #keepIn: string | undefined;
+  readonly #settleMs: number | undefined;
   readonly #closers: (() => Promise<void> | void)[] = [];
   readonly #storms: Storm[] = [];
 
-  /** @param keepIn where to write the histories of a run that broke a rule */
-  constructor(name: string, mode: Mode, seed: number, keepIn: string | undefined) {
+  /**
+   * @param keepIn where to write the histories of a run that broke a rule
+   * @param settleMs how long everything may take to arrive once a storm is over, whatever the fault says
+   */
+  constructor(name: string, mode: Mode, seed: number, keepIn?: string, settleMs?: number) {
     this.#name = name;
     this.mode = mode;
     this.seed = seed;
     this.#keepIn = keepIn;
+    this.#settleMs = settleMs;
     this.random = createRandom(seed, name);
   }
 
@@ -84,7 +89,9 @@ export class FaultContext {
   async storm(
     options: Pick<StormOptions, "address"> & Partial<Omit<StormOptions, "address" | "random">>,
   ): Promise<Storm> {
-    const storm = new Storm({ sdk: 30, raw: 20, groups: 5, perSecond: 300, ...options, random: this.random });
+    const settle = this.#settleMs === undefined ? {} : { settleMs: this.#settleMs };
+    const defaults = { sdk: 30, raw: 20, groups: 5, perSecond: 300 };
+    const storm = new Storm({ ...defaults, ...options, ...settle, random: this.random });
     this.defer(() => storm.close());
     this.#storms.push(storm);
     await storm.start();

@@ -7,11 +7,17 @@ import { abuseFaults, faults, findFault } from "./catalogue.ts";
 import { clusterFaults } from "./cluster/catalogue.ts";
 import type { Mode } from "./context.ts";
 import type { Fault, Row } from "./fault.ts";
-import { type Bug, bugs, notYet } from "./planted/bugs.ts";
-import { type PlantedRow, TestBuild } from "./planted/planted.ts";
-import { writeClusterReport, writeReport } from "./report.ts";
+import { type Bug, bugs } from "./planted/bugs.ts";
+import { plantBugs } from "./planted/plant-bugs.ts";
+import type { PlantedRow } from "./planted/planted.ts";
+import { thirdOf, turnOfCommit } from "./planted/thirds.ts";
+import { changedFiles } from "./report/history.ts";
+import { makeReport } from "./report/make-report.ts";
+import { readResults } from "./report/results.ts";
+import { isSection, sectionNames, subjects } from "./report/sections.ts";
+import { writeTables } from "./report/tables.ts";
 import { runFault, runFaultApart } from "./runner.ts";
-import { soak } from "./soak.ts";
+import { soakFault } from "./soak.ts";
 import { tableLine } from "./table.ts";
 
 const runArgs = {
@@ -81,13 +87,13 @@ const cluster = defineCommand({
   args: {
     ...runArgs,
     ci: { type: "boolean", description: "The small subset alone, as after the tests." },
-    report: { type: "boolean", description: "Write the table of several nodes in docs/reliability.md." },
   },
-  async run({ args }) {
-    const chosen = args.ci ? clusterFaults.filter((fault) => fault.ci) : clusterFaults;
-    const rows = await runAll(chosen, args.ci ? "ci" : "full", args);
-    if (args.report) writeClusterReport(rows);
-  },
+  run: async ({ args }) =>
+    void (await runAll(
+      args.ci ? clusterFaults.filter((fault) => fault.ci) : clusterFaults,
+      args.ci ? "ci" : "full",
+      args,
+    )),
 });
 
 const abuse = defineCommand({
@@ -103,13 +109,9 @@ const abuse = defineCommand({
 });
 
 const full = defineCommand({
-  meta: { name: "full", description: "Run everything and write docs/reliability.md. Takes about an hour." },
+  meta: { name: "full", description: "Run every fault at full size. Takes about an hour." },
   args: runArgs,
-  async run({ args }) {
-    const rows = await runAll([...faults, ...clusterFaults], "full", args);
-    writeReport(rows.slice(0, faults.length));
-    writeClusterReport(rows.slice(faults.length));
-  },
+  run: async ({ args }) => void (await runAll([...faults, ...clusterFaults], "full", args)),
 });
 
 const planted = defineCommand({
@@ -119,11 +121,21 @@ const planted = defineCommand({
   },
   args: {
     names: { type: "positional", required: false, description: "Bugs by name. (Default: all)" },
+    third: {
+      type: "string",
+      valueHint: "number",
+      description:
+        "Plant every third bug, and leave out to show that faults hold which `ci` has shown to. (Default number: the turn of the commit)",
+    },
     ...runArgs,
   },
   async run({ args }) {
-    const chosen = args._.length === 0 ? bugs : args._.map((name) => findBug(name));
-    const rows = await plantAll(chosen, seedOf(args));
+    const seed = seedOf(args);
+    const { third } = args;
+    if (third !== undefined && args._.length > 0)
+      failUsage("--third chooses the bugs itself", "give no names with it");
+    const named = args._.length === 0 ? bugs : args._.map((name) => findBug(name));
+    const rows = await (third === undefined ? plantBugs(named, { seed }) : plantThird(third, seed));
     if (args.json) print(JSON.stringify(rows));
     const missed = rows.filter(
       ({ caught_by, skipped }) => caught_by === null && !(skipped && !process.env["CI"]),
@@ -132,33 +144,64 @@ const planted = defineCommand({
   },
 });
 
+const minutesArg = {
+  type: "string",
+  valueHint: "number",
+  default: "120",
+  description: "How long the soak lasts.",
+} as const;
+
 const soakCommand = defineCommand({
   meta: {
     name: "soak",
     description: "Disturb a storm at random for a long time; memory and handles over time.",
   },
   args: {
-    minutes: { type: "string", valueHint: "number", default: "120", description: "How long." },
+    minutes: minutesArg,
     ...runArgs,
   },
   async run({ args }) {
-    const minutes = Number(args.minutes);
-    if (!(minutes > 0))
-      failUsage(`--minutes ${args.minutes} is no time`, "give a number above 0, such as 0.5");
-    const row = await runFault(
-      {
-        id: "soak",
-        name: "soak",
-        title: "churn and disturbances at random",
-        figureTitle: "heap slope, handles",
-        ci: false,
-        run: (context) => soak(context, minutes),
-      },
-      { mode: "full", seed: seedOf(args), keep: args.keep ?? false },
-    );
+    const row = await runFault(soakFault(minutesOf(args.minutes)), {
+      mode: "full",
+      seed: seedOf(args),
+      keep: args.keep ?? false,
+    });
     process.stderr.write(`${tableLine(row)}\n`);
     if (args.json) print(JSON.stringify([row]));
     process.exit(row.violations > 0 ? 1 : 0);
+  },
+});
+
+const reportCommand = defineCommand({
+  meta: {
+    name: "report",
+    description:
+      "Run full, planted, cluster, abuse and soak, and write docs/reliability.json and the tables of docs/reliability.md from it, row by row. Takes hours; parts may be made one at a time.",
+  },
+  args: {
+    names: { type: "positional", required: false, description: "Faults and bugs by name. (Default: all)" },
+    only: { type: "string", valueHint: "full,cluster", description: "Some of them. (Default: all)" },
+    tables: { type: "boolean", description: "Run nothing: write the tables of what was reported." },
+    seed: runArgs.seed,
+    minutes: minutesArg,
+  },
+  async run({ args }) {
+    if (args.tables) return writeTables(readResults());
+    const sections = (args.only?.split(",") ?? sectionNames).map((name) =>
+      isSection(name)
+        ? name
+        : failUsage(`${name} is no part of the report`, `there are ${sectionNames.join(", ")}`),
+    );
+    const reported = sections.flatMap((section) => subjects[section].map(({ name }) => name));
+    const names = args._.length === 0 ? undefined : args._;
+    for (const name of names ?? [])
+      if (!reported.includes(name)) failUsage(`${name} has no row there`, "names are those of the tables");
+    const changed = changedFiles();
+    if (changed.length > 0)
+      failUsage(`${changed[0]?.trim()} is in no commit that a report could name`, "commit it first");
+    const options = { sections, names, seed: seedOf(args), soakMinutes: minutesOf(args.minutes) };
+    const broken = await makeReport(options);
+    process.exit(broken > 0 ? 1 : 0);
   },
 });
 
@@ -167,6 +210,7 @@ const one = defineCommand({
   args: {
     name: { type: "positional", required: true },
     mode: { type: "string", required: true },
+    "settle-ms": { type: "string" },
     ...runArgs,
   },
   async run({ args }) {
@@ -175,6 +219,7 @@ const one = defineCommand({
       mode: args.mode as Mode,
       seed: Number(args.seed),
       keep: args.keep ?? false,
+      settleMs: args["settle-ms"] === undefined ? undefined : Number(args["settle-ms"]),
     });
     process.stdout.write(JSON.stringify(row), () => process.exit());
   },
@@ -190,6 +235,7 @@ const commands: Record<string, CommandDef<any>> = {
   full,
   planted,
   soak: soakCommand,
+  report: reportCommand,
   one,
 };
 
@@ -224,31 +270,14 @@ async function runAll(
   return rows;
 }
 
-/** Plants bugs one after another; before that, the same faults have to hold without any. */
-async function plantAll(chosen: readonly Bug[], seed: number): Promise<PlantedRow[]> {
-  process.stderr.write(`${chosen.length} bugs, seed ${seed}\n`);
-  const build = new TestBuild();
-  try {
-    for (const fault of new Set(chosen.flatMap(({ faults }) => faults))) {
-      const row = await build.run(fault, seed);
-      process.stderr.write(`${tableLine(row)}\n`);
-      if (row.violations > 0) throw new Error(`${fault} does not hold without a bug; mend that first`);
-    }
-    const rows: PlantedRow[] = [];
-    for (const bug of chosen) {
-      const row = await build.catch(bug, seed);
-      rows.push(row);
-      const missed = row.skipped ? "not run" : "NOT CAUGHT";
-      const verdict = row.caught_by === null ? missed : `caught by ${row.caught_by}`;
-      process.stderr.write(`${String(bug.number).padStart(2)} ${bug.name}: ${verdict} (${row.how})\n`);
-    }
-    for (const { number, text, why } of notYet) {
-      process.stderr.write(`${String(number).padStart(2)} not planted, ${why}: ${text}\n`);
-    }
-    return rows;
-  } finally {
-    build.close();
-  }
+/** Plants a third of the bugs: what takes its turn with this commit, if no number is given. */
+function plantThird(given: string, seed: number): Promise<PlantedRow[]> {
+  const turn = given === turnUnsaid ? (turnOfCommit() ?? seed) : Number(given);
+  if (!Number.isSafeInteger(turn) || turn < 0)
+    failUsage(`--third ${given} is no whole number`, "leave the number out, or give one such as 0, 1 or 2");
+  process.stderr.write(`third ${turn % 3} of 0, 1, 2\n`);
+  const isKnownToHold = (fault: string) => findFault(fault)?.ci === true;
+  return plantBugs(thirdOf(bugs, turn), { seed, isKnownToHold });
 }
 
 function findBug(name: string): Bug {
@@ -264,6 +293,12 @@ function seedOf({ seed: given }: Pick<RunArgs, "seed">): number {
   return failUsage(`--seed ${given} is no whole number`, "leave it out to draw one");
 }
 
+function minutesOf(given: string): number {
+  const minutes = Number(given);
+  if (minutes > 0) return minutes;
+  return failUsage(`--minutes ${given} is no time`, "give a number above 0, such as 0.5");
+}
+
 function unknownFault(name: string): never {
   return failUsage(`${name} is no fault`, "`npm run faults -- list` lists all");
 }
@@ -272,6 +307,9 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** What `--third` without a number stands for: options of citty that have values need one. */
+const turnUnsaid = "of-the-commit";
+
 const usage = `Usage: npm run faults -- COMMAND [OPTIONS]
 
   list            list the faults
@@ -279,13 +317,17 @@ const usage = `Usage: npm run faults -- COMMAND [OPTIONS]
   ci              run the small subset that runs after the tests
   cluster         run those of several nodes, on PostgreSQL and NATS
   abuse           run the attacks of one user or one address
-  full            run everything and write docs/reliability.md
-  planted         plant known bugs and show which check catches each
+  full            run every fault, at full size
+  planted         plant known bugs and show which check catches each; --third plants every third
   soak            churn and random faults for --minutes N
+  report          run full, planted, cluster, abuse and soak, and write docs/reliability.md; --only for some
 
 Options: --seed N, --json, --keep. \`npm run faults -- COMMAND --help\` tells more.`;
 
-async function main([name, ...rawArgs]: string[]): Promise<void> {
+async function main([name, ...given]: string[]): Promise<void> {
+  const rawArgs = given.map((arg, n) =>
+    arg === "--third" && !/^\d/.test(given[n + 1] ?? "") ? `--third=${turnUnsaid}` : arg,
+  );
   if (name === undefined || name === "--help" || name === "-h") return print(usage);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) failUsage(`${name} is no command`, "`npm run faults -- --help` lists all");

@@ -12,6 +12,8 @@ export interface RunOptions {
   seed: number;
   /** Whether histories of runs that broke a rule are kept. */
   keep: boolean;
+  /** How long everything may take to arrive once a storm is over, in milliseconds. (Default: what the fault says) */
+  settleMs?: number | undefined;
 }
 
 /** The longest a fault may take, in milliseconds. */
@@ -21,7 +23,7 @@ const maxBroken = 20;
 const main = fileURLToPath(new URL("./main.ts", import.meta.url));
 
 /** Runs one fault in this process. Never rejects. */
-export async function runFault(fault: Fault, { mode, seed, keep }: RunOptions): Promise<Row> {
+export async function runFault(fault: Fault, { mode, seed, keep, settleMs }: RunOptions): Promise<Row> {
   const { name, id, title } = fault;
   const startMs = performance.now();
   const row = { name, id, title, rounds: 0, violations: 0, figure: "", seed, broken: [] };
@@ -30,10 +32,14 @@ export async function runFault(fault: Fault, { mode, seed, keep }: RunOptions): 
   if (skipped !== undefined) return { ...row, seconds: 0, skipped };
 
   const keepIn = keep ? join("faults-histories", `${name}-${seed}`) : undefined;
-  const context = new FaultContext(name, mode, seed, keepIn);
+  const context = new FaultContext(name, mode, seed, keepIn, settleMs);
   try {
     const { rounds, violations, figure } = await fault.run(context);
-    const broken = violations.slice(0, maxBroken);
+    // Of each rule, so that many of one do not hide another.
+    const firsts = violations.filter(
+      ({ rule }, n) => violations.findIndex((each) => each.rule === rule) === n,
+    );
+    const broken = [...new Set([...firsts, ...violations])].slice(0, maxBroken);
     return { ...row, rounds, violations: violations.length, figure, seconds: seconds(), broken };
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

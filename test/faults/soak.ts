@@ -4,7 +4,7 @@ import { pick } from "../support/random.ts";
 import type { Violation } from "./checker/violation.ts";
 import type { FaultContext } from "./context.ts";
 import { startProxy } from "./disturb/proxy.ts";
-import type { Outcome } from "./fault.ts";
+import type { Fault, Outcome } from "./fault.ts";
 import { megabytes } from "./figures.ts";
 import type { FaultServer, ServerStatus } from "./server.ts";
 import type { Storm } from "./storm.ts";
@@ -21,13 +21,25 @@ const maxHandleGrowth = 10;
 /** Below this, a slope says nothing. */
 const minSlopeMinutes = 10;
 
+/** Makes the fault that lasts so many minutes. */
+export function soakFault(minutes: number): Fault {
+  return {
+    id: "M7",
+    name: "soak",
+    title: "churn and disturbances at random",
+    figureTitle: "heap slope, handles",
+    ci: false,
+    run: (context) => soak(context, minutes),
+  };
+}
+
 /**
  * Lets a storm go on for a long time, with clients that come and go and a
  * disturbance at random every half a minute. Between disturbances both sides
  * have to agree on what is open; in the end all histories are judged, and the
  * heap and the number of handles must not have grown.
  */
-export async function soak(context: FaultContext, minutes: number): Promise<Outcome> {
+async function soak(context: FaultContext, minutes: number): Promise<Outcome> {
   // A heap of this size would end the process of a server that leaks.
   const server = await context.serve({ nodeArgs: ["--max-old-space-size=256"] });
   const proxy = await startProxy(server.address, { random: context.random });

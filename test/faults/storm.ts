@@ -129,7 +129,10 @@ export class Storm {
    */
   async settle(): Promise<Violation[]> {
     await this.stop();
-    const marks = new Map(this.userIds.map((userId) => [userId, `${bodyMarker} last for ${userId}`]));
+    // New ones each time: a storm may settle twice.
+    const marks = new Map(
+      this.userIds.map((userId) => [userId, `${bodyMarker} last ${uuidv7()} for ${userId}`]),
+    );
     for (const [recipientId, body] of marks) {
       await this.#owner.perform({ f: "send", to: { recipientId }, clientMessageId: uuidv7(), body });
     }

@@ -1,14 +1,15 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { describeUnless } from "../../support/describe-unless.ts";
 import { eventually } from "../../support/eventually.ts";
 import { exitOf } from "../../support/serve-child.ts";
 import { createCgroup, missingCgroup } from "./cgroup.ts";
 
 const missing = missingCgroup();
 
-describe.skipIf(missing !== undefined)("a control group", () => {
+describeUnless(missing, "a control group", () => {
   test("limits the processor time of a process, and gives it back", async () => {
     const { pid } = startLoop();
     const group = createCgroup(pid);
@@ -39,8 +40,6 @@ describe.skipIf(missing !== undefined)("a control group", () => {
     expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).not.toContain("parlance-");
   });
 });
-
-test.runIf(missing !== undefined)(`control groups are not tested: ${missing}`, () => {});
 
 /** Starts a process that wants all of a processor. */
 function startLoop(): { pid: number } {

@@ -2,13 +2,13 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
+import { describeUnless, testUnless } from "../../support/describe-unless.ts";
 import { eventually } from "../../support/eventually.ts";
 import { exitOf } from "../../support/serve-child.ts";
 import { createHost, type Host, missingNetwork } from "./network.ts";
 
 const missing = missingNetwork();
-const missingNft = missingNetwork("nft");
 const closers: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -21,7 +21,7 @@ const echo = `
   server.listen(7000, process.argv[1], () => console.log("ready"));
 `;
 
-describe.skipIf(missing !== undefined)("a host of its own", () => {
+describeUnless(missing, "a host of its own", () => {
   test("loses its cable without a word, and goes on when it is plugged in again", async () => {
     const { host, socket, received } = await startEcho();
     socket.write("a");
@@ -45,7 +45,7 @@ describe.skipIf(missing !== undefined)("a host of its own", () => {
     expect(execFileSync("ip", ["address"], { encoding: "utf8" })).not.toContain(host.hostAddress);
   });
 
-  test.skipIf(missingNft !== undefined)(`loses packets as told ${missingNft ?? ""}`, async () => {
+  testUnless(missingNetwork("nft"), "loses packets as told", async () => {
     const { host, socket, received } = await startEcho();
     host.loss(100);
     socket.write("a");
@@ -58,8 +58,6 @@ describe.skipIf(missing !== undefined)("a host of its own", () => {
     await eventually(() => received() === "ab");
   });
 });
-
-test.runIf(missing !== undefined)(`hosts are not tested: ${missing}`, () => {});
 
 /** Starts an echo server in a host and connects to it. */
 async function startEcho(): Promise<{

@@ -1,6 +1,7 @@
 /** Faults of clocks. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "../../support/eventually.ts";
 import type { Violation } from "../checker/violation.ts";
 import { RawClient } from "../clients/raw-client.ts";
 import type { FaultContext } from "../context.ts";
@@ -43,9 +44,11 @@ async function jump(context: FaultContext, offsets: readonly string[], startOffs
     context.defer(() => leaver.close());
     await leaver.start();
     await watch.until(leaver.userId, true, fromMs, 5_000);
+    const { sessions } = await server.status();
     await leaver.close();
     const leftMs = performance.now();
-    // Right away, while everyone thinks of the time before.
+    // Between the moment at which the server knows of it and the one at which it tells.
+    await eventually(async () => (await server.status()).sessions < sessions, 5_000);
     clock.setOffset(offset);
     const atMs = await watch.until(leaver.userId, false, leftMs, presenceMs);
     if (atMs === undefined)

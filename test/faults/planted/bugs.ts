@@ -56,7 +56,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 2,
     name: "synchronous-normal",
-    text: "Commits do not wait for the disk.",
+    text: "Commits do not wait for the disk (`synchronous=NORMAL`).",
     edits: [
       {
         file: "src/store/sqlite/file/database.ts",
@@ -69,7 +69,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 3,
     name: "seq-from-memory",
-    text: "The next seq comes from memory instead of from the log, inside the transaction. (On many nodes: `max(seq) + 1` without a lock.)",
+    text: "The next position comes from memory instead of from the log. (With many nodes: `max(seq) + 1` without a lock.)",
     edits: [
       {
         file: "src/store/sqlite/thread/writer.ts",
@@ -77,7 +77,7 @@ export const bugs: readonly Bug[] = [
         replace: "      if (log.acceptTimeMs === 0) log.refresh();\n    },\n    commit",
       },
     ],
-    faults: ["fsync-fails", "disk-full"],
+    faults: ["disk-full", "fsync-fails"],
   },
   {
     number: 4,
@@ -132,7 +132,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 7,
     name: "membership-at-subscribe-only",
-    text: "Whoever was a member when they connected goes on getting the group's events.",
+    text: "Who was a member when they connected goes on getting the group's events.",
     edits: [
       {
         file: "src/live/delivery.ts",
@@ -158,7 +158,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 9,
     name: "release-in-finally-only",
-    text: "A session is released when its generator ends, which a blocked one does not.",
+    text: "A session is released when its generator ends, which a waiting one does not.",
     edits: [
       {
         file: "src/rpc/stream.ts",
@@ -173,7 +173,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 10,
     name: "resume-at-cursor",
-    text: "A resumed stream begins with the event at the cursor instead of the one after it.",
+    text: "A resumed stream begins with the event at the cursor.",
     edits: [
       {
         file: "src/live/sessions.ts",
@@ -204,7 +204,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 13,
     name: "reconnect-without-jitter",
-    text: "Clients that lost the same server all come back at the same moment.",
+    text: "Clients come back without jitter.",
     edits: [
       {
         file: "clients/typescript/reconnect.ts",
@@ -217,7 +217,7 @@ export const bugs: readonly Bug[] = [
   {
     number: 14,
     name: "trust-bus-for-delivery",
-    text: "What comes over the bus is delivered as it comes, in whatever order, with whatever is missing.",
+    text: "What comes over the bus between nodes is delivered as it comes.",
     edits: [
       {
         file: "src/live/tail.ts",

@@ -67,6 +67,10 @@ async function cutBus(
   const usual = deliveryTimes(storm.histories, before);
   await watch.close();
   violations.push(...(await untilAllLive(storm)));
+  // In the quiet after a storm no later event tells a node that it lacks one: it has to look by itself.
+  await cut();
+  violations.push(...(await storm.settle()));
+  await mend();
   violations.push(...(await context.conclude(cluster)));
   return {
     rounds,
