@@ -110,7 +110,7 @@ describe("the compose files", () => {
     "%s gives nodes settings that go together, and the image alone asks how to be reached",
     (path) => {
       const image = imageEnvironment();
-      expect(() => configOf({ ...image, PARLANCE_JWT_SECRET: "${A:?}" })).toThrow("PARLANCE_ALLOW_INSECURE");
+      expect(() => configOf({ ...image, PARLANCE_JWT_SECRET: `\${A:?}` })).toThrow("PARLANCE_ALLOW_INSECURE");
       const nodes = Object.entries(readYaml<Compose>(path).services).filter(([name]) =>
         /^parlance/.test(name),
       );

@@ -6,11 +6,12 @@ import { git } from "../../support/git.ts";
 /** What the report speaks of: the product, and what disturbs and judges it. */
 const code = ["src", "wire", "proto", "clients", "test/faults"].filter((folder) => existsSync(folder));
 
-/** Tells why nothing can be said of commits here; undefined where something can. */
-export function missingHistory(): string | undefined {
+/** Tells why nothing can be said here of these commits; undefined where something can. */
+export function missingHistory(commits: readonly string[]): string | undefined {
   const shallow = git("rev-parse", "--is-shallow-repository");
   if (shallow === undefined) return "this is no checkout of git";
-  return shallow === "true" ? "the history of this checkout is cut off" : undefined;
+  if (shallow === "true") return "the history of this checkout is cut off";
+  return commits.some(isInHistory) ? undefined : "this checkout has another history";
 }
 
 /** Returns the commit at hand, short. */
