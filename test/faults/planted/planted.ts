@@ -47,6 +47,7 @@ export class TestBuild {
     const parts = readdirSync(root).filter((name) => !leftOut.has(name));
     for (const part of parts) cpSync(join(root, part), join(this.#directory, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(this.#directory, "node_modules"));
+    process.once("exit", () => this.close());
   }
 
   /**
