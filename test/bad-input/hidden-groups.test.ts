@@ -38,6 +38,12 @@ const calls: Record<string, Call> = {
   "TransferOwnership group_id": ({ groups, userId }, groupId, o) =>
     groups.transferOwnership({ groupId, newOwnerId: userId }, o),
   "ListMembers group_id": ({ groups }, groupId, o) => groups.listMembers({ groupId }, o),
+  "BatchGetMembers group_id": ({ groups, userId }, groupId, o) =>
+    groups.batchGetMembers({ groupId, userIds: [userId] }, o),
+  "GetConversation group_id": ({ conversations }, groupId, o) =>
+    conversations.getConversation({ target: groupTarget(groupId) }, o),
+  "GetConversation conversation_id": ({ conversations }, groupId, o) =>
+    conversations.getConversation({ target: conversationTarget(groupId) }, o),
   "MarkRead conversation_id": ({ conversations }, groupId, o) =>
     conversations.markRead({ conversationId: `g:${groupId}`, upToSeq: 1n }, o),
   "ListMessages group_id": ({ messages }, groupId, o) =>
