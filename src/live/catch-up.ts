@@ -4,8 +4,8 @@ import type { CatchUpStore } from "../store/ports/catch-up.ts";
 import type { StoreIdentity } from "../store/ports/identity.ts";
 import { tellBehind } from "./behind.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
+import { Semaphore } from "./semaphore.ts";
 import type { Session } from "./session.ts";
-import { Turns } from "./turns.ts";
 
 /** The most events, and bytes of bodies, of one page. */
 const pageEvents = 256;
@@ -34,7 +34,7 @@ export type CatchUp = (session: Session) => Promise<void>;
  * of conversations at a time as well.
  */
 export function createCatchUp(store: StoreIdentity & CatchUpStore, frame: LogFramer): CatchUp {
-  const turns = new Turns(maxReads);
+  const reads = new Semaphore(maxReads);
   const read = async (session: Session) => {
     if (session.ending) return;
     if (session.untold !== undefined) {
@@ -54,5 +54,5 @@ export function createCatchUp(store: StoreIdentity & CatchUpStore, frame: LogFra
       );
     }
   };
-  return (session) => turns.take(() => read(session));
+  return (session) => reads.run(() => read(session));
 }

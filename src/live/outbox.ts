@@ -1,4 +1,4 @@
-import type { Joiner, Part } from "./joiner.ts";
+import type { Concatenate, Part } from "./frame-concatenation.ts";
 
 /** What kind of thing waits, which decides whether it may be dropped. */
 const Lane = { LOG: 0, REPLY: 1, EPHEMERAL: 2 } as const;
@@ -19,7 +19,7 @@ export interface OutboxOptions {
   /** The most bytes it hands to the transport at once, if more than one event. */
   chunkBytes: number;
   /** Makes one chunk of several events. */
-  join: Joiner;
+  concatenate: Concatenate;
   /** Gets more events into the outbox, or resolves when there are none for now; called when it is empty and a reader waits. */
   refill: () => Promise<void> | undefined;
   /**
@@ -268,7 +268,7 @@ export class Outbox implements AsyncIterableIterator<Uint8Array> {
     }
     this.#first = entry;
     if (entry === undefined) this.#last = undefined;
-    const chunk = count === 1 ? first.frame : this.#options.join(first, count, size);
+    const chunk = count === 1 ? first.frame : this.#options.concatenate(first, count, size);
     // Or what was taken would hold on to what comes after, and that to the next, in a part of the heap that is seldom
     // looked at: once one of them was there, all would follow.
     last.next = undefined;

@@ -13,8 +13,8 @@ import type { ConversationStore } from "../store/ports/conversations.ts";
 import type { UserStore } from "../store/ports/users.ts";
 import { encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
-import { Leases } from "./leases.ts";
 import { createFindVisible, type FindVisible, type PresenceVisibility } from "./presence-visibility.ts";
+import { RemotePresences } from "./remote-presences.ts";
 import type { Session } from "./session.ts";
 
 /** Who watches a user from this node. */
@@ -67,7 +67,7 @@ export class Presences implements Handlers<typeof PresenceService> {
   /** Whether who is visible to whom depends on the conversations they are in. */
   readonly #isShared: boolean;
   readonly #watches = new Map<string, Watch>();
-  readonly #leases = new Leases();
+  readonly #remote = new RemotePresences();
   /** Users of this node who were told to be online. */
   readonly #online = new Set<string>();
   /** Those of them whose last session here went. */
@@ -116,7 +116,7 @@ export class Presences implements Handlers<typeof PresenceService> {
     ]);
     // Of those who are watched, what came while answers were waited for is known, too, and comes no more.
     const platformsOf = (userId: string, i: number) =>
-      this.#watches.has(userId) ? this.#leases.platformsOf(userId) : elsewhere[i];
+      this.#watches.has(userId) ? this.#remote.platformsOf(userId) : elsewhere[i];
     return new Map(
       userIds.map((userId, i) => [userId, this.#presenceOf(userId, stored, platformsOf(userId, i))]),
     );
@@ -207,7 +207,7 @@ export class Presences implements Handlers<typeof PresenceService> {
   receive(message: PresenceMessage): void {
     if (!this.#watches.has(message.userId)) return;
     if (message.instanceId !== this.#instanceId) {
-      if (!this.#leases.note(message, performance.now())) return;
+      if (!this.#remote.note(message, performance.now())) return;
     }
     this.#tell(message.userId, message.lastActiveMs);
   }
@@ -248,7 +248,7 @@ export class Presences implements Handlers<typeof PresenceService> {
       this.#online.delete(userId);
       this.#bus.publish(subjects.presence(userId), this.#message(userId, [], timeMs));
     }
-    this.#sweepLeases(nowMs);
+    this.#sweepRemote(nowMs);
     await Promise.all([this.flush(), this.#lookAtOutdated()]);
   }
 
@@ -277,12 +277,12 @@ export class Presences implements Handlers<typeof PresenceService> {
     }
   }
 
-  #sweepLeases(nowMs: number): void {
+  #sweepRemote(nowMs: number): void {
     // Silence says nothing about the others while this node cannot hear them.
     const deaf = !this.#bus.connected || nowMs - this.#sweptMs > heldUpMs;
     this.#sweptMs = nowMs;
-    if (deaf) this.#leases.renew(nowMs);
-    for (const userId of this.#leases.expire(nowMs)) this.#tell(userId, Date.now());
+    if (deaf) this.#remote.renew(nowMs);
+    for (const userId of this.#remote.expire(nowMs)) this.#tell(userId, Date.now());
     if (nowMs - this.#askedMs >= askMs) this.ask();
   }
 
@@ -308,7 +308,7 @@ export class Presences implements Handlers<typeof PresenceService> {
     watch.sessions.delete(session);
     if (watch.sessions.size > 0) return;
     this.#watches.delete(userId);
-    this.#leases.forget(userId);
+    this.#remote.forget(userId);
     watch.unsubscribe();
   }
 
@@ -336,7 +336,7 @@ export class Presences implements Handlers<typeof PresenceService> {
     const platforms: number[] = [];
     for (const answer of answers) {
       if (answer.type !== "presence" || answer.userId !== userId) continue;
-      if (this.#watches.has(userId)) this.#leases.note(answer, performance.now());
+      if (this.#watches.has(userId)) this.#remote.note(answer, performance.now());
       platforms.push(...answer.platforms);
     }
     return platforms;
@@ -354,7 +354,7 @@ export class Presences implements Handlers<typeof PresenceService> {
   #presenceOf(
     userId: string,
     lastActive: ReadonlyMap<string, number> = this.#lastActive,
-    elsewhere = this.#leases.platformsOf(userId),
+    elsewhere = this.#remote.platformsOf(userId),
   ): Presence {
     const platforms = [...this.#platformsHere(userId), ...elsewhere];
     const online = platforms.length > 0;

@@ -1,8 +1,8 @@
 import type { BusMessage } from "../bus/bus.ts";
 import type { Delivery } from "./delivery.ts";
-import { endReplaced } from "./endings.ts";
 import type { Logouts } from "./logouts.ts";
 import type { Presences } from "./presences.ts";
+import { endReplaced } from "./session-endings.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Tail } from "./tail.ts";
 

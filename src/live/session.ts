@@ -2,7 +2,7 @@ import { v7 as uuidv7 } from "uuid";
 import type { EphemeralMessage, LogMessage } from "../bus/bus.ts";
 import type { Caller } from "../model/caller.ts";
 import type { ChatError } from "../model/errors.ts";
-import type { Joiner } from "./joiner.ts";
+import type { Concatenate } from "./frame-concatenation.ts";
 import { Outbox } from "./outbox.ts";
 import type { WakeQueue } from "./wake-queue.ts";
 
@@ -18,7 +18,7 @@ export interface SessionOptions {
   /** Reads the log for a session that is behind. */
   catchUp: (session: Session) => Promise<void>;
   /** Makes one message of several events. */
-  join: Joiner;
+  concatenate: Concatenate;
   /** Wakes readers of events. */
   wakeQueue: WakeQueue;
   /** Ends the call when its reader does not take the end of the session. */
@@ -91,7 +91,7 @@ export class Session {
     this.outbox = new Outbox({
       maxBytes: options.outboxMaxBytes,
       chunkBytes,
-      join: options.join,
+      concatenate: options.concatenate,
       wakeSoon: (outbox) => options.wakeQueue.add(outbox),
       refill: () => {
         if (!this.#behind || this.#endingSinceMs !== undefined) return undefined;

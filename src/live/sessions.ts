@@ -10,11 +10,11 @@ import type { StoreIdentity } from "../store/ports/identity.ts";
 import { Admission } from "./admission.ts";
 import { tellBehind } from "./behind.ts";
 import type { Cursors } from "./cursors.ts";
-import { drain, draining, endExpired, endReplaced } from "./endings.ts";
+import { createConcatenation } from "./frame-concatenation.ts";
 import { cursorAt, encodeEvent } from "./frames.ts";
 import type { Hub } from "./hub.ts";
-import { createJoiner } from "./joiner.ts";
 import { Session } from "./session.ts";
+import { drain, draining, endExpired, endReplaced } from "./session-endings.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
 /** What bounds the sessions of a node. */
@@ -65,7 +65,7 @@ export class Sessions {
   readonly #checkStands: SessionsParts["checkStands"];
   readonly #onClosed: SessionsParts["onClosed"];
   readonly #log: Logger;
-  readonly #join = createJoiner();
+  readonly #concatenate = createConcatenation();
   readonly #wakeQueue = new WakeQueue();
   readonly #admission: Admission;
   #draining = false;
@@ -126,7 +126,7 @@ export class Sessions {
       maxAgeMs: this.#limits.sessionMaxAgeMs * (0.9 + Math.random() * 0.2),
       kinds: (open?.eventKinds ?? []).reduce((bits, kind) => bits | (1 << kind), 0),
       catchUp: this.#catchUp,
-      join: this.#join,
+      concatenate: this.#concatenate,
       wakeQueue: this.#wakeQueue,
       kill,
       onTaken: open?.autoAck ? (position) => this.#cursors.raise(caller, position) : undefined,

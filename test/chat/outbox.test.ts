@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createJoiner } from "../../src/live/joiner.ts";
+import { createConcatenation } from "../../src/live/frame-concatenation.ts";
 import { Outbox, type OutboxOptions } from "../../src/live/outbox.ts";
 import { seed } from "../support/seed.ts";
 
@@ -10,7 +10,7 @@ function makeOutbox(options: Partial<OutboxOptions> = {}): { outbox: Outbox; tak
   const outbox = new Outbox({
     maxBytes: 1_000,
     chunkBytes: 100,
-    join: createJoiner(),
+    concatenate: createConcatenation(),
     refill: () => undefined,
     onTaken: (position) => void taken.push(position),
     ...options,
@@ -217,8 +217,12 @@ test("a discarded outbox lets go of everything and ends its reader", async () =>
 });
 
 test("outboxes with the same events waiting hand out one copy, others their own", async () => {
-  const join = createJoiner();
-  const [first, second, third] = [makeOutbox({ join }), makeOutbox({ join }), makeOutbox({ join })] as const;
+  const concatenate = createConcatenation();
+  const [first, second, third] = [
+    makeOutbox({ concatenate }),
+    makeOutbox({ concatenate }),
+    makeOutbox({ concatenate }),
+  ] as const;
   const [a, b, c] = [frame(10, 1), frame(20, 2), frame(20, 3)];
   for (const { outbox } of [first, second]) for (const each of [a, b]) outbox.pushLog(each, 1);
   for (const each of [a, c]) third.outbox.pushLog(each, 1);

@@ -123,7 +123,7 @@ export function createConnectHandler(options: ConnectHandlerOptions): ConnectHan
         return true;
       }
       const universal = universalRequestOf(request, call);
-      tame(universal.header, handler);
+      dropUnusableHeaders(universal.header, handler);
       answerInText(handler, universal)
         .then((answer) => sendResponse(answer, request, response))
         .catch((err: unknown) => {
@@ -216,7 +216,7 @@ const maxTimerMs = 2_147_483_647;
 const unitMs: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
 /** Leaves out deadlines too far away for a timer, and has streams sent as they are: to compress them for each reader costs more than it saves. */
-function tame(header: Headers, { method }: UniversalHandler): void {
+function dropUnusableHeaders(header: Headers, { method }: UniversalHandler): void {
   const [timeoutMs] = /^\d{10}$/.exec(header.get("connect-timeout-ms") ?? "") ?? [];
   if (Number(timeoutMs) > maxTimerMs) header.delete("connect-timeout-ms");
   const [, amount, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(header.get("grpc-timeout") ?? "") ?? [];

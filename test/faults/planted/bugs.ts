@@ -259,7 +259,7 @@ export const bugs: readonly Bug[] = [
     text: "What a node said of a user counts until it says otherwise, also when it is dead.",
     edits: [
       {
-        file: "src/live/leases.ts",
+        file: "src/live/remote-presences.ts",
         find: "nowMs - lease.affirmedMs <= leaseMs",
         replace: "nowMs >= lease.affirmedMs",
       },

@@ -4,7 +4,7 @@ import type { PresenceMessage } from "../bus/bus.ts";
 export const leaseMs = 10_000;
 
 /** What another node said of a user. */
-interface Lease {
+interface RemotePresence {
   platforms: readonly number[];
   lastActiveMs: number;
   /** When it said so, on the monotonic clock. */
@@ -16,8 +16,8 @@ interface Lease {
  * for ten seconds, so that the users of one that died or froze do not stay
  * online, and is asked for again before it runs out.
  */
-export class Leases {
-  readonly #users = new Map<string, Map<string, Lease>>();
+export class RemotePresences {
+  readonly #users = new Map<string, Map<string, RemotePresence>>();
 
   /** Notes what a node says of a user. @returns whether that changes where the user is connected */
   note({ userId, instanceId, platforms, lastActiveMs }: PresenceMessage, nowMs: number): boolean {

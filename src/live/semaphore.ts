@@ -2,7 +2,7 @@
  * Lets at most some run at a time; the others wait for their turn, in the order
  * in which they came.
  */
-export class Turns {
+export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
@@ -11,12 +11,12 @@ export class Turns {
     this.#free = atOnce;
   }
 
-  /** Runs something when its turn has come, and returns what it returns. */
-  async take<T>(run: () => Promise<T>): Promise<T> {
+  /** Runs something once there is room for it, and returns what it returns. */
+  async run<T>(task: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      return await run();
+      return await task();
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free++;

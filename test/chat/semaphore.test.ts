@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { Turns } from "../../src/live/turns.ts";
+import { Semaphore } from "../../src/live/semaphore.ts";
 
 test("at most so many run at a time, in the order in which they came, and one that fails makes room", async () => {
-  const turns = new Turns(2);
+  const reads = new Semaphore(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];
   let running = 0;
@@ -15,7 +15,7 @@ test("at most so many run at a time, in the order in which they came, and one th
     if (n === 1) throw new Error("broken");
     return n;
   };
-  const results = Promise.allSettled([1, 2, 3, 4, 5].map((n) => turns.take(work(n))));
+  const results = Promise.allSettled([1, 2, 3, 4, 5].map((n) => reads.run(work(n))));
   while (begun.length < 5 || ends.length > 0) {
     ends.shift()?.();
     await new Promise(setImmediate);

@@ -4,15 +4,15 @@ export interface Part {
   readonly next: Part | undefined;
 }
 
-/** Joins encoded `StreamResponse`s, `count` of them from `first` on and `size` bytes in all, to one. */
-export type Joiner = (first: Part, count: number, size: number) => Uint8Array;
+/** Puts encoded `StreamResponse`s, `count` of them from `first` on and `size` bytes in all, into one. */
+export type Concatenate = (first: Part, count: number, size: number) => Uint8Array;
 
 /**
- * Makes a joiner that remembers what it made last. The members of a busy group
+ * Makes a concatenation that remembers what it made last. The members of a busy group
  * are woken one after another and all have the same events waiting, so they
  * share one copy.
  */
-export function createJoiner(): Joiner {
+export function createConcatenation(): Concatenate {
   let parts: Uint8Array[] = [];
   let whole = new Uint8Array();
 
