@@ -7,8 +7,8 @@ interface ConnectedUser {
   readonly userId: string;
   readonly sessions: Set<Session>;
   /** Their groups, each with the first seq that they may read. */
-  readonly stays: Map<string, number>;
-  /** Resolves once `stays` is complete. */
+  readonly memberships: Map<string, number>;
+  /** Resolves once `memberships` is complete. */
   loaded: Promise<void>;
   /** While loading: what live events said of the user's groups, in order. With no `visibleFromSeq` they left. */
   changes: { groupId: string; visibleFromSeq: number | undefined; position: number }[] | undefined;
@@ -88,7 +88,7 @@ export class Hub {
       user = {
         userId,
         sessions: new Set(),
-        stays: new Map(),
+        memberships: new Map(),
         loaded: Promise.resolve(),
         changes: [],
         unsubscribe: this.#subscribe(subjects.user(userId)),
@@ -98,7 +98,7 @@ export class Hub {
     }
     user.sessions.add(session);
     if (user.sessions.size === 1) this.#events.onUserCame(userId);
-    for (const groupId of user.stays.keys()) this.#group(groupId).sessions.add(session);
+    for (const groupId of user.memberships.keys()) this.#group(groupId).sessions.add(session);
     await user.loaded;
   }
 
@@ -107,7 +107,7 @@ export class Hub {
     if (!this.#sessions.delete(session)) return;
     const user = this.#users.get(session.caller.userId);
     if (user === undefined || !user.sessions.delete(session)) return;
-    for (const groupId of user.stays.keys()) this.#leaveGroup(groupId, session);
+    for (const groupId of user.memberships.keys()) this.#leaveGroup(groupId, session);
     if (user.sessions.size === 0) {
       this.#users.delete(user.userId);
       user.unsubscribe();
@@ -127,7 +127,7 @@ export class Hub {
 
   /** The first seq of a group that a user may read; of groups and users that are not here, none. */
   visibleFrom(groupId: string, userId: string): number {
-    return this.#users.get(userId)?.stays.get(groupId) ?? Number.POSITIVE_INFINITY;
+    return this.#users.get(userId)?.memberships.get(groupId) ?? Number.POSITIVE_INFINITY;
   }
 
   /** Notes that users are members of a group since the event at `position`, each with the first seq they may read. */
@@ -163,11 +163,11 @@ export class Hub {
 
   async #load(user: ConnectedUser): Promise<void> {
     this.#loading.add(user);
-    const { stays, through } = await this.#store.listStays(user.userId).finally(() => {
+    const { memberships, through } = await this.#store.listMemberships(user.userId).finally(() => {
       this.#loading.delete(user);
     });
     if (this.#users.get(user.userId) !== user) return;
-    for (const { groupId, visibleFromSeq } of stays) this.#join(user, groupId, visibleFromSeq);
+    for (const { groupId, visibleFromSeq } of memberships) this.#join(user, groupId, visibleFromSeq);
     // What happened after the answer was true outweighs it.
     for (const { groupId, visibleFromSeq, position } of user.changes ?? []) {
       if (position <= through) continue;
@@ -178,15 +178,15 @@ export class Hub {
   }
 
   #join(user: ConnectedUser, groupId: string, visibleFromSeq: number): void {
-    const isMember = user.stays.has(groupId);
-    user.stays.set(groupId, visibleFromSeq);
+    const isMember = user.memberships.has(groupId);
+    user.memberships.set(groupId, visibleFromSeq);
     if (isMember) return;
     const { sessions } = this.#group(groupId);
     for (const session of user.sessions) sessions.add(session);
   }
 
   #leave(user: ConnectedUser, groupId: string): void {
-    if (!user.stays.delete(groupId)) return;
+    if (!user.memberships.delete(groupId)) return;
     for (const session of user.sessions) this.#leaveGroup(groupId, session);
   }
 

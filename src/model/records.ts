@@ -108,9 +108,9 @@ export interface CatchUpPage {
 }
 
 /** The groups a user is in. */
-export interface StaysPage {
+export interface MembershipsPage {
   /** The groups, each with the first seq that the user may read. */
-  stays: { groupId: string; visibleFromSeq: number }[];
+  memberships: { groupId: string; visibleFromSeq: number }[];
   /** Up to which position of the log that is true. */
   through: number;
 }

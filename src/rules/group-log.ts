@@ -88,7 +88,7 @@ export class GroupLog {
       const event = this.#append(group, EventKind.MEMBERSHIP, actorId, (seq) =>
         this.#encode(group, seq, change, actorId, chunk, -gone),
       );
-      for (const member of chunk) this.#tables.endStay(group, member, event);
+      for (const member of chunk) this.#tables.endMembership(group, member, event);
       return event;
     });
     group.record.memberCount -= gone;

@@ -35,7 +35,7 @@ export interface GroupTables {
   insertMember(group: StoredGroup, member: MemberRecord): void;
   saveMember(group: StoredGroup, member: MemberRecord): void;
   /** Ends a membership with the event that tells of it. */
-  endStay(group: StoredGroup, member: MemberRecord, last: LogEvent): void;
+  endMembership(group: StoredGroup, member: MemberRecord, last: LogEvent): void;
   /** Ends all memberships and the group. */
   disband(group: StoredGroup, last: LogEvent): void;
 }

@@ -156,7 +156,7 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect(await store.getGroup(groupId)).toBeUndefined();
     expect(await store.getMember(groupId, m)).toBeUndefined();
     expect(await store.listMembers(groupId, "", 10)).toEqual([]);
-    expect((await store.listStays(m)).stays).toEqual([]);
+    expect((await store.listMemberships(m)).memberships).toEqual([]);
     expect(await store.access(m, conversationId)).toBeUndefined();
     const missed = await store.readMissed(m, (events[0]?.position ?? 0) - 1, 10, 1e6);
     expect(missed.events).toEqual(events);
@@ -226,16 +226,18 @@ export function groupTests(tested: () => StoreUnderTest): void {
     );
     expect(await store.listGroups(u, "", 100, 0)).toHaveLength(1);
     expect(await store.listGroups(u, "", 100, 1_000)).toHaveLength(ids.length);
-    const { stays } = await store.listStays(u);
-    expect(new Set(stays.map(({ groupId }) => groupId))).toEqual(new Set(groups));
+    const { memberships } = await store.listMemberships(u);
+    expect(new Set(memberships.map(({ groupId }) => groupId))).toEqual(new Set(groups));
   });
 
   test("a user's groups come with what they may read there, and the position up to which that is true", async () => {
     const { store } = tested();
     const { groupId, x } = await createStaffedGroup(store);
     const { events } = await store.joinGroup(groupId, x);
-    const { stays, through } = await store.listStays(x);
-    expect(stays).toEqual([{ groupId, visibleFromSeq: (await store.getMember(groupId, x))?.visibleFromSeq }]);
+    const { memberships, through } = await store.listMemberships(x);
+    expect(memberships).toEqual([
+      { groupId, visibleFromSeq: (await store.getMember(groupId, x))?.visibleFromSeq },
+    ]);
     expect(through).toBeGreaterThanOrEqual(events[0]?.position ?? 0);
     expect(through).toBe(await store.lastPosition());
   });

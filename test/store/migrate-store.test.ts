@@ -181,7 +181,7 @@ async function view(store: Store): Promise<unknown> {
         missed: await store.readMissed(userId, 0, 10_000, 1e9),
         count: await store.countMissed(userId, 5, 10_000),
         unread: await store.firstUnreadPosition(userId),
-        groups: await store.listStays(userId),
+        groups: await store.listMemberships(userId),
         refused: await store.tokensRefusedBeforeMs(userId, "d"),
       })),
     ),

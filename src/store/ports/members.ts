@@ -1,4 +1,4 @@
-import type { GroupRecord, MemberRecord, StaysPage } from "../../model/records.ts";
+import type { GroupRecord, MemberRecord, MembershipsPage } from "../../model/records.ts";
 
 /** Lists who is in which group. */
 export interface MemberStore {
@@ -17,5 +17,5 @@ export interface MemberStore {
   /** Counts the groups that users are in and own; those in none are left out. */
   countGroups(userIds: readonly string[]): Promise<Map<string, { joined: number; owned: number }>>;
   /** Lists all groups a user is in, and tells the position up to which that is true. */
-  listStays(userId: string): Promise<StaysPage>;
+  listMemberships(userId: string): Promise<MembershipsPage>;
 }

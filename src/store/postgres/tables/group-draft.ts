@@ -86,7 +86,7 @@ export class GroupDraft implements GroupTables, OwnLog {
     this.updated.push(member);
   }
 
-  endStay(_group: StoredGroup, member: MemberRecord, last: LogEvent): void {
+  endMembership(_group: StoredGroup, member: MemberRecord, last: LogEvent): void {
     this.ended.push({ userId: member.userId, event: this.standIns.eventOf(last.seq) });
   }
 

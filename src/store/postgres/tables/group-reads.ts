@@ -1,4 +1,4 @@
-import type { GroupRecord, MemberRecord, StaysPage } from "../../../model/records.ts";
+import type { GroupRecord, MemberRecord, MembershipsPage } from "../../../model/records.ts";
 import { textArray } from "../connection/binary-arrays.ts";
 import type { Connections, Statement } from "../connection/connections.ts";
 import {
@@ -56,8 +56,8 @@ const countsStatement: Statement = {
     FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ANY ($1) GROUP BY m.user_id
   `,
 };
-const staysStatement: Statement = {
-  name: "list_stays",
+const membershipsStatement: Statement = {
+  name: "list_memberships",
   text: `
     SELECT h.last_position AS "lastPosition", g.group_id AS "groupId", m.visible_from_seq AS "visibleFromSeq"
     FROM log_head h
@@ -104,13 +104,13 @@ export function createGroupReads(reads: Connections) {
       return new Map(rows.map(({ userId, ...counts }) => [userId, counts]));
     },
 
-    async listStays(userId: string): Promise<StaysPage> {
+    async listMemberships(userId: string): Promise<MembershipsPage> {
       type Row = { lastPosition: number; groupId: string | null; visibleFromSeq: number };
-      const rows = await reads.run<Row>(staysStatement, [userId]);
-      const stays = rows.flatMap(({ groupId, visibleFromSeq }) =>
+      const rows = await reads.run<Row>(membershipsStatement, [userId]);
+      const memberships = rows.flatMap(({ groupId, visibleFromSeq }) =>
         groupId === null ? [] : [{ groupId, visibleFromSeq }],
       );
-      return { stays, through: rows[0]?.lastPosition ?? 0 };
+      return { memberships, through: rows[0]?.lastPosition ?? 0 };
     },
   };
 }

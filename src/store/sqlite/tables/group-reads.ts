@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { GroupRecord, MemberRecord, StaysPage } from "../../../model/records.ts";
+import type { GroupRecord, MemberRecord, MembershipsPage } from "../../../model/records.ts";
 import { takeWithin } from "../../take-within.ts";
 import { groupColumns, memberColumns, toGroupRecord, toMemberRecord } from "./group-rows.ts";
 
@@ -20,7 +20,7 @@ export function createGroupReads(database: DatabaseSync) {
     SELECT ${groupColumns} FROM members m JOIN groups g ON g.conversation = m.conversation
     WHERE m.user_id = ? AND g.group_id > ? ORDER BY g.group_id LIMIT ?
   `);
-  const selectStays = database.prepare(`
+  const selectMemberships = database.prepare(`
     SELECT g.group_id AS groupId, m.visible_from_seq AS visibleFromSeq
     FROM members m JOIN groups g ON g.conversation = m.conversation WHERE m.user_id = ?
   `);
@@ -65,9 +65,9 @@ export function createGroupReads(database: DatabaseSync) {
       return new Map(counts.filter(([, { joined }]) => joined > 0));
     },
 
-    listStays(userId: string): StaysPage {
-      const stays = selectStays.all(userId) as unknown as StaysPage["stays"];
-      return { stays, through: Number(selectLast.get()?.position) };
+    listMemberships(userId: string): MembershipsPage {
+      const memberships = selectMemberships.all(userId) as unknown as MembershipsPage["memberships"];
+      return { memberships, through: Number(selectLast.get()?.position) };
     },
   };
 }

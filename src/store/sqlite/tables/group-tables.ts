@@ -138,7 +138,7 @@ export class SqliteGroupTables implements GroupTables {
   }
 
   /** Ends a membership with the event that tells of it. */
-  endStay(group: StoredGroup, member: MemberRecord, last: LogEvent): void {
+  endMembership(group: StoredGroup, member: MemberRecord, last: LogEvent): void {
     this.#deleteMember.run(member.userId, group.key);
     this.#insertStay.run(member.userId, group.key, member.joinSeq, last.seq, last.position);
   }

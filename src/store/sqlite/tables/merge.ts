@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Stretch } from "./stays.ts";
+import type { Stretch } from "./readable-ranges.ts";
 
 const firstChunk = 8;
 const maxChunk = 256;

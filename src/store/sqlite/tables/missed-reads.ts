@@ -4,11 +4,11 @@ import type { CatchUpPage, Missed, MissedConversation, MissedPage } from "../../
 import { type AudienceColumns, audienceOf, maySee } from "../../../rules/audience.ts";
 import { selectEvents, selectWithAudience } from "./log-reads.ts";
 import { Merge } from "./merge.ts";
-import { Stays } from "./stays.ts";
+import { ReadableRanges } from "./readable-ranges.ts";
 
 /** Makes the reads of what devices have missed. Each runs inside one read transaction. */
 export function createMissedReads(database: DatabaseSync) {
-  const stays = new Stays(database);
+  const readable = new ReadableRanges(database);
   const selectPositions = Merge.prepare(database);
   const selectEvent = database.prepare(`${selectWithAudience} WHERE e.position = ?`);
   const selectVisibleFrom = database.prepare(`
@@ -33,7 +33,7 @@ export function createMissedReads(database: DatabaseSync) {
 
   return {
     readMissed(userId: string, afterPosition: number, limit: number, maxBytes: number): CatchUpPage {
-      const merge = new Merge(selectPositions, stays.above(userId, afterPosition));
+      const merge = new Merge(selectPositions, readable.above(userId, afterPosition));
       const events: LogEvent[] = [];
       const withheld: number[] = [];
       let bytes = 0;
@@ -59,7 +59,7 @@ export function createMissedReads(database: DatabaseSync) {
 
     countMissed(userId: string, afterPosition: number, limit: number): Missed {
       let count = 0;
-      for (const { fromSeq, toSeq } of stays.above(userId, afterPosition)) count += toSeq - fromSeq + 1;
+      for (const { fromSeq, toSeq } of readable.above(userId, afterPosition)) count += toSeq - fromSeq + 1;
       return { count: Math.min(count, limit + 1), through: lastOr(afterPosition) };
     },
 
@@ -71,7 +71,7 @@ export function createMissedReads(database: DatabaseSync) {
       maxBytes: number,
     ): MissedPage {
       // One more tells whether there is more.
-      const runs = stays.missedRuns(userId, afterPosition, from, limit + 1);
+      const runs = readable.missedRuns(userId, afterPosition, from, limit + 1);
       const conversations: MissedConversation[] = [];
       let bytes = 0;
       for (const { conversation, fromSeq, toSeq, isMember } of runs) {

@@ -15,7 +15,7 @@ export interface MissedRun extends Stretch {
 }
 
 /** Finds which stretches of the log are a user's. */
-export class Stays {
+export class ReadableRanges {
   readonly #select: StatementSync;
   readonly #selectPast: StatementSync;
   readonly #selectPresent: StatementSync;
