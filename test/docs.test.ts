@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { Status } from "nice-grpc";
 import { expect, test } from "vitest";
 import { settingsPage } from "../scripts/settings-docs.ts";
@@ -64,3 +64,23 @@ function versionOf(library: string): string {
   const manifest = readFileSync(`node_modules/${names[library]}/package.json`, "utf8");
   return (JSON.parse(manifest) as { version: string }).version;
 }
+
+test("every word of the glossary is one that protos or code use", () => {
+  const architecture = readFileSync("docs/architecture.md", "utf8");
+  const glossary = architecture.slice(architecture.indexOf("## Words"), architecture.indexOf("## Modules"));
+  const words = [...glossary.matchAll(/^\| (\w+) \|/gm)]
+    .map(([, word = ""]) => word)
+    .filter((word) => word !== "word");
+  expect(words.length).toBeGreaterThan(15);
+  const sources = globSync(["proto/**/*.proto", "wire/**/*.ts", "src/**/*.ts"])
+    .map((path) => readFileSync(path, "utf8"))
+    .join("\n")
+    // Names alone, without what comments say of them.
+    .replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+  // As a name, or as a part of one.
+  const isUsed = (word: string) =>
+    new RegExp(
+      `\\b${word}(s|es)?(?![a-z])|[a-z_]${word[0]?.toUpperCase()}${word.slice(1)}|\\b${word[0]?.toUpperCase()}${word.slice(1)}(?![a-z])`,
+    ).test(sources);
+  expect(words.filter((word) => !isUsed(word))).toEqual([]);
+});
