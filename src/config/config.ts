@@ -6,15 +6,10 @@
 
 import { failPointsProblem, failPointsVariable } from "../fail-points.ts";
 import { exposureProblem } from "./exposure.ts";
-import { optionOf, type Setting, type SettingName, settings, variableOf } from "./settings.ts";
+import { type Config, optionOf, type Setting, type SettingName, settings, variableOf } from "./settings.ts";
 import { readTextFile } from "./text-file.ts";
 
-export { type Setting, type SettingName, settings };
-
-/** A value for every setting. Names, units and defaults are those of `settings`. */
-export type Config = {
-  -readonly [Name in SettingName]: (typeof settings)[Name] extends Setting<infer T> ? T : never;
-};
+export { type Config, type Setting, type SettingName, settings };
 
 /** Where configuration comes from. */
 export interface ConfigSources {

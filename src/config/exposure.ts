@@ -1,7 +1,7 @@
 /** Which configurations are too weak for a server that others can reach. */
 
 import { isIP } from "node:net";
-import type { Config } from "./config.ts";
+import type { Config } from "./settings.ts";
 
 /**
  * Says what must not be reachable by others, and the way out; undefined when

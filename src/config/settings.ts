@@ -651,3 +651,8 @@ export function variableOf(name: string): string {
 export function optionOf(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
+
+/** A value for every setting. Names, units and defaults are those of `settings`. */
+export type Config = {
+  -readonly [Name in SettingName]: (typeof settings)[Name] extends Setting<infer T> ? T : never;
+};

@@ -5,7 +5,8 @@ import type { Logins } from "../chat/logins.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Logger } from "../model/logger.ts";
 import { Call, pathOf } from "./calls.ts";
-import { type MountableService, mountable, type ServiceParts } from "./services.ts";
+import type { ServiceParts } from "./service-parts.ts";
+import { type MountableService, mountable } from "./services.ts";
 
 /** What stands behind the services of the contract, once it is there. */
 export interface DeferredParts {

@@ -9,7 +9,7 @@ import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { CallHandle, Receiver } from "../net/call-handles.ts";
 import { toStatus } from "../net/errors.ts";
 import { checkRequest } from "./calls.ts";
-import type { ServiceParts } from "./services.ts";
+import type { ServiceParts } from "./service-parts.ts";
 
 /** A session whose stream has requests to come. */
 export interface Receiving {

@@ -7,20 +7,15 @@ import { encodeSendResponse } from "../../wire/fast/sent.ts";
 import { type Services, services } from "../../wire/services.ts";
 import { WireWriter } from "../../wire/writer.ts";
 import { handlersOf } from "../chat/build.ts";
-import type { Chat } from "../chat/chat.ts";
 import type { Sends } from "../chat/sends.ts";
 import type { Caller } from "../model/caller.ts";
 import type { AnyHandlers } from "../model/handlers.ts";
-import type { Logger } from "../model/logger.ts";
-import { type CallHandles, callIdKey } from "../net/call-handles.ts";
+import { callIdKey } from "../net/call-handles.ts";
 import { type CallParts, openCall, unaryCall } from "./calls.ts";
-import type { FairReads } from "./fair-reads.ts";
 import { limitSends } from "./limited-sends.ts";
-import type { LoginLimits } from "./login-limits.ts";
 import { takeRateOfRequests } from "./rpc-rates.ts";
+import type { ServiceOptions, ServiceParts } from "./service-parts.ts";
 import { listenCall, streamCall } from "./stream.ts";
-import type { UnreadAnswers } from "./unread-answers.ts";
-import type { RequestValidator } from "./validation.ts";
 import { countingLists } from "./wire-lengths.ts";
 
 /** A service with its implementation, for nice-grpc's `server.add` and for the Connect edge. */
@@ -33,28 +28,6 @@ export interface MountableService {
   implementation: Record<string, unknown>;
   /** Adds it to a server. */
   mount: (server: Pick<Server, "add">) => void;
-}
-
-/** What the services are built on. */
-export interface ServiceOptions {
-  chat: Chat;
-  loginLimits: LoginLimits;
-  validator: RequestValidator;
-  log: Logger;
-  /** What has users read in turn; shared by all ports. */
-  reads: FairReads;
-  /** What they have not read of their answers; shared by all ports. */
-  unread: UnreadAnswers;
-  /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
-  handles?: Pick<CallHandles, "get"> | undefined;
-}
-
-/** What all calls of the services use. */
-export interface ServiceParts extends ServiceOptions {
-  /** Sends whose new conversations and bytes are counted. */
-  sends: Sends;
-  /** Counts the requests of streams. */
-  takeRequest: ReturnType<typeof takeRateOfRequests>;
 }
 
 /** Makes the services of the contract from the chat. */

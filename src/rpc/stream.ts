@@ -18,7 +18,7 @@ import { authenticate } from "./authentication.ts";
 import { Call, checkRequest, pathOf } from "./calls.ts";
 import { encodeRefusal, receiveRequests } from "./receive.ts";
 import { type TakeRate, takeRateOfMethod } from "./rpc-rates.ts";
-import type { ServiceParts } from "./services.ts";
+import type { ServiceParts } from "./service-parts.ts";
 
 /** A session that was opened, and what has to be known to hand out what it has. */
 interface Opened {

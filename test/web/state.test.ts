@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { directConversationId as idOnPage } from "../../clients/web/state/conversations.ts";
-import type { Message } from "../../clients/web/state/model.ts";
-import { addEntry, addPage, loadingTimeline, type Timeline } from "../../clients/web/state/timeline.ts";
+import type { Message, Timeline } from "../../clients/web/state/model.ts";
+import { addEntry, addPage, loadingTimeline } from "../../clients/web/state/timeline.ts";
 import { initials, inline, visible } from "../../clients/web/ui/text.ts";
 import { directConversationId } from "../../wire/ids.ts";
 

@@ -2,9 +2,10 @@ import { MessageService } from "../../../gen/parlance/chat/v1/message_service_pb
 import type { Calls } from "../client/calls.ts";
 import { withoutSent } from "./conversations.ts";
 import { messageOf } from "./entries.ts";
+import type { Timeline } from "./model.ts";
 import { type ChatState, changeConversation } from "./model.ts";
 import type { Store } from "./store.ts";
-import { addPage, loadingTimeline, type Timeline } from "./timeline.ts";
+import { addPage, loadingTimeline } from "./timeline.ts";
 import { inWords } from "./words.ts";
 
 const pageSize = 100;

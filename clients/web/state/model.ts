@@ -1,7 +1,6 @@
 import type { Group, Member, MembershipChange, Role } from "../../../gen/parlance/chat/v1/group_pb.js";
 import type { ParlanceError } from "../../typescript/errors.ts";
 import type { Target } from "../../typescript/sends.ts";
-import type { Timeline } from "./timeline.ts";
 
 /** A message that the server has. */
 export interface Message {
@@ -35,6 +34,18 @@ export interface Outgoing {
   /** `sent`: stored, but its event has not come yet. */
   state: "sending" | "sent" | "failed";
   /** Why it failed, in words. */
+  problem?: string;
+}
+
+/** The newest part of a conversation's history, without holes. */
+export interface Timeline {
+  /** In the order of seq. */
+  entries: readonly Entry[];
+  /** Whether nothing is older than the first entry. */
+  complete: boolean;
+  /** Whether a page is being fetched. */
+  loading: boolean;
+  /** Why the last page did not come, in words. */
   problem?: string;
 }
 

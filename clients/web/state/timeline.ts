@@ -1,16 +1,4 @@
-import type { Entry } from "./model.ts";
-
-/** The newest part of a conversation's history, without holes. */
-export interface Timeline {
-  /** In the order of seq. */
-  entries: readonly Entry[];
-  /** Whether nothing is older than the first entry. */
-  complete: boolean;
-  /** Whether a page is being fetched. */
-  loading: boolean;
-  /** Why the last page did not come, in words. */
-  problem?: string;
-}
+import type { Entry, Timeline } from "./model.ts";
 
 /** Returns a timeline whose newest page is being fetched. */
 export function loadingTimeline(): Timeline {

@@ -1,0 +1,31 @@
+import type { Chat } from "../chat/chat.ts";
+import type { Sends } from "../chat/sends.ts";
+import type { Logger } from "../model/logger.ts";
+import type { CallHandles } from "../net/call-handles.ts";
+import type { FairReads } from "./fair-reads.ts";
+import type { LoginLimits } from "./login-limits.ts";
+import type { takeRateOfRequests } from "./rpc-rates.ts";
+import type { UnreadAnswers } from "./unread-answers.ts";
+import type { RequestValidator } from "./validation.ts";
+
+/** What the services are built on. */
+export interface ServiceOptions {
+  chat: Chat;
+  loginLimits: LoginLimits;
+  validator: RequestValidator;
+  log: Logger;
+  /** What has users read in turn; shared by all ports. */
+  reads: FairReads;
+  /** What they have not read of their answers; shared by all ports. */
+  unread: UnreadAnswers;
+  /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
+  handles?: Pick<CallHandles, "get"> | undefined;
+}
+
+/** What all calls of the services use. */
+export interface ServiceParts extends ServiceOptions {
+  /** Sends whose new conversations and bytes are counted. */
+  sends: Sends;
+  /** Counts the requests of streams. */
+  takeRequest: ReturnType<typeof takeRateOfRequests>;
+}
