@@ -23,7 +23,7 @@
  * seeds. Every thread counts its own hits.
  */
 
-/** What a place is able to do beside `exit`, `throw`, `sleep` and `spin`. */
+/** Actions of fail points besides `exit`, `throw`, `sleep` and `spin`. */
 interface Place {
   /** Whether it can wait without blocking its thread: `delay`. */
   waits?: true;
@@ -71,7 +71,7 @@ export const testBuildFlag = "--conditions=parlance-test-build";
 
 type Action = "exit" | "throw" | "sleep" | "spin" | "delay" | "drop";
 
-/** What happens at a place, and when. */
+/** The action of a fail point, and when it happens. */
 interface Rule {
   action: Action;
   ms: number;
@@ -222,5 +222,5 @@ const { points: own, ignored, problem } = readOwn();
 
 /** Whether `PARLANCE_FAILPOINTS` is set without effect, because this is no test build. */
 export const failPointsIgnored = ignored === true;
-/** What is wrong with `PARLANCE_FAILPOINTS`, in one line; undefined when nothing is. */
+/** Returns what is wrong with `PARLANCE_FAILPOINTS`, in one line; undefined when nothing is. */
 export const failPointsProblem = problem;

@@ -66,7 +66,7 @@ const commands: Record<string, Entry> = {
   },
 };
 
-/** What `parlance --help` shows. */
+/** The text of `parlance --help`. */
 const root: CommandDef = {
   meta: { name: "parlance", version, description: "A durable chat backend over gRPC" },
   subCommands: Object.fromEntries(

@@ -15,7 +15,7 @@ export const statusDetailsKey = "grpc-status-details-bin";
 /** The `ErrorInfo.domain` of every error of this service. */
 export const errorDomain = "parlance";
 
-/** What an error said beside its code and message, as a client reads it. */
+/** The details of an error besides its code and message, as a client reads them. */
 export interface ErrorDetails {
   /** `UNSPECIFIED` when the server told none, or one this client does not know yet: then go by the status code. */
   reason: ErrorReason;

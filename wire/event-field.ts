@@ -57,7 +57,7 @@ export function eventKindOf(kind: number, body: Uint8Array): number {
   return field === undefined ? 0 : (choiceOf.get(field.number) ?? field.number - 100);
 }
 
-/** What is stored of a `Withheld`. */
+/** The stored form of a `Withheld`. */
 const withheld = { kind: 0x7fff, body: new Uint8Array([0x82, 0x07, 0x00]) };
 
 /** Returns what stands in the place of an event for those it is not for. They choose it as they choose the event. */

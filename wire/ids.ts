@@ -25,7 +25,7 @@ export function personalConversationId(userId: string): string {
   return `${personalPrefix}${escapeId(userId)}`;
 }
 
-/** What a conversation id says. */
+/** The parsed form of a conversation id. */
 export type ConversationTarget =
   | { kind: "direct"; userIds: readonly [string, string] }
   | { kind: "group"; groupId: string }
@@ -121,7 +121,7 @@ function writeHex(target: Uint8Array, at: number, value: number, digits: number)
   return at + digits;
 }
 
-/** What a message id holds. The message exists when the event at `position` is one and has this time. */
+/** The parsed form of a message id. The message exists if the event at `position` is one and has this time. */
 export interface MessageKey {
   position: number;
   acceptTimeMs: number;

@@ -12,7 +12,7 @@ import { themeFor } from "./views/theme.ts";
 /** The most often the screen is written, per second. */
 const maxFps = 20;
 
-/** Who chats where. */
+/** The options of a chat in the terminal. */
 export interface ChatOptions {
   address: string;
   credentials: Credentials;

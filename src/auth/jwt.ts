@@ -6,7 +6,7 @@ import { clockToleranceMs } from "./clock-tolerance.ts";
 import { latestTimeMs } from "./latest-time.ts";
 import type { Identity, TokenVerifier } from "./verifier.ts";
 
-/** What tokens are checked against. */
+/** The settings for verifying tokens. */
 export interface JwtOptions {
   /** The secret shared with whoever issues the tokens, at least 32 bytes. */
   secret: string;

@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
 
-/** What a token says and who signs it. */
+/** The claims of a token and the key to sign it with. */
 export interface MintOptions {
   /** The user the token is for. */
   userId: string;

@@ -4,7 +4,7 @@
  * `Login` hands out are the chat's own and do not come here.
  */
 
-/** Who a credential proves the caller to be. */
+/** The user that a credential identifies. */
 export interface Identity {
   /** 1 to 128 bytes, checked by the same rule as every user id. */
   userId: string;
@@ -18,7 +18,7 @@ export interface Identity {
   issueTimeMs: number;
 }
 
-/** What `Login` can be given. */
+/** The credentials that `Login` accepts. */
 export type Credential = { kind: "devUserId"; userId: string } | { kind: "token"; token: string };
 
 /** Proves who a caller is. */

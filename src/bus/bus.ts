@@ -32,7 +32,7 @@ export interface LogMessage {
   limited?: LimitedLogMessage;
 }
 
-/** What there is more of an event that is not for everybody. */
+/** The extra fields of an event that is not for everybody. */
 export interface LimitedLogMessage {
   audience: Audience;
   /** What all others get instead of the event's frame. */
@@ -110,7 +110,7 @@ export interface OpenedMessage {
   opens: number;
 }
 
-/** What a node says of itself. */
+/** A node's description of itself. */
 export interface NodeStatus {
   /** Its name, unique among the nodes. */
   name: string;

@@ -35,7 +35,7 @@ import { createTyping } from "./typing.ts";
 
 const sweepMs = 1_000;
 
-/** What the chat is made of. It closes none of it. */
+/** The parts that a chat is built from. It closes none of them. */
 export interface ChatParts {
   store: Store;
   bus: Bus;

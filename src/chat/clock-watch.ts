@@ -1,6 +1,6 @@
 import type { Logger } from "../model/logger.ts";
 
-/** What clocks may be apart, or jump by, without a word, in milliseconds. */
+/** The difference or jump of clocks that is not worth a warning, in milliseconds. */
 const toleranceMs = 5_000;
 
 /** Says, once each time, when this machine's wall clock jumps, and when the log's times are ahead of it. */

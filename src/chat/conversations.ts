@@ -121,7 +121,7 @@ function conversationIdOf(
   return by === "recipientId" ? directConversationId(userId, value) : value;
 }
 
-/** What a conversation has beside its ids and its message: numbers, tags and lengths. */
+/** The bytes of a conversation beyond its ids and message: numbers, tags and lengths. */
 const restBytes = 64;
 
 /** At least the bytes that a conversation takes within a list. */

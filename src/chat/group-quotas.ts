@@ -10,7 +10,7 @@ export interface GroupQuotaLimits {
   maxGroupsOwnedPerUser: number;
 }
 
-/** What a change of a group gives to whom. */
+/** The users whom a change of a group adds to it or makes its owner. */
 export interface Gain {
   /** Who becomes a member. */
   joining: readonly string[];

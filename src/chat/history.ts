@@ -21,7 +21,7 @@ import type { PageTokens } from "./page-tokens.ts";
 
 const defaultPageSize = 50;
 
-/** What was said: the methods of `MessageService`. */
+/** Implements `MessageService`: reads the history. */
 export class History implements Handlers<typeof MessageService> {
   readonly #store: StoreIdentity & LogStore & ConversationStore;
   readonly #groups: Groups;

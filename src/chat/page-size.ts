@@ -1,4 +1,4 @@
-/** What an answer has beside its items: the token of the next page, and a number or two. */
+/** The bytes of an answer beyond its items: the next page's token and a number or two. */
 const restBytes = 512;
 
 /**

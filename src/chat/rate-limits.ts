@@ -58,7 +58,7 @@ export const defaultLoginRates: LoginRates = {
   maxFailedLoginsPerAddressPerMinute: 3_000,
 };
 
-/** What each limit is about, for people. */
+/** The name of each limit in messages for people. */
 const things: Readonly<Record<UserRate | LoginRate, string>> = {
   maxLoginsPerSecond: "logins a second",
   maxLoginsPerAddressPerMinute: "logins a minute",

@@ -9,7 +9,7 @@ const stepBytes = 65_536;
 /** Users per write. */
 const usersAtOnce = 1_000;
 
-/** What a user has stored. */
+/** The bytes that a user has stored. */
 interface Count {
   readonly userId: string;
   /** What the store said last, and what it was told since. */

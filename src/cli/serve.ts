@@ -150,7 +150,7 @@ async function untilStopped(server: RunningServer, log: Logger, stop: AbortSigna
   if (failure !== undefined) throw new CommandError(failure.message, failure.exitCode);
 }
 
-/** What a person sees first: where it is, where data lies, and three calls to try. */
+/** Returns the greeting that a person sees first: the address, the data folder and three calls to try. */
 function greeting(
   config: Config,
   { address, httpAddress, adminAddress, dataFile, database }: WorkerPlace,

@@ -11,7 +11,7 @@ import type { Config } from "../config/config.ts";
 import type { RunningServer } from "../host/server.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
-/** What a worker is told. */
+/** A message to a worker process. */
 export type WorkerOrder = { start: Config } | "stop";
 
 /** Where a worker serves; the only thing it tells. */
@@ -50,7 +50,7 @@ export function runWorkers(
   return workers.exitCode;
 }
 
-/** What is known of one worker, through all its processes. */
+/** The state of one worker across all its processes. */
 interface Slot {
   node: string;
   /** Operators are served by the first only: any node answers for all. */

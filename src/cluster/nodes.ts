@@ -11,10 +11,10 @@ const checkNameMs = 10_000;
 /** Nodes whose ages differ by less started together, as far as messages can tell. */
 const togetherMs = 2_000;
 
-/** What a node says of itself that changes while it runs. */
+/** The parts of a node's description that change while it runs. */
 export type NodeState = Pick<NodeStatus, "address" | "sessions" | "users" | "draining">;
 
-/** What a node is made of. */
+/** The parts of a node. */
 export interface NodesOptions {
   bus: Bus;
   /** The node's name; no other may have it. */

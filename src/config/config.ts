@@ -239,7 +239,7 @@ function settle(config: Config): Config {
   return config;
 }
 
-/** What a send may hold beside its content: ids, mentions, labels. */
+/** The bytes a send may need beyond its content: ids, mentions, labels. */
 const requestOverheadBytes = 32_768;
 
 /** Settings that hold a secret, each with another that names a file with it. */

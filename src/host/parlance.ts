@@ -16,7 +16,7 @@ import { UnreadAnswers } from "../rpc/unread-answers.ts";
 import { createRequestValidator, type RequestValidator } from "../rpc/validation.ts";
 import type { Store } from "../store/store.ts";
 
-/** What a chat is assembled from. */
+/** The parts that a chat is assembled from. */
 export interface ParlanceParts {
   store: Store;
   bus: Bus;

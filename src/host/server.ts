@@ -228,7 +228,7 @@ const endingMessages: Record<StoreEnding, string> = {
   outdated: "a later release of Parlance writes to the database; start that release here, too",
 };
 
-/** What was built, to be closed in order: the ports first, as their calls need the parts. */
+/** Keeps what was built so that it can be closed in order: the ports first, as their calls need the parts. */
 function createClosers() {
   const ports: ((graceMs: number) => Promise<void>)[] = [];
   const parts: (() => Promise<void>)[] = [];

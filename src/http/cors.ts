@@ -3,7 +3,7 @@ import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 
 /** How long a browser may remember what it was allowed, in seconds. */
 const maxAgeSeconds = 7_200;
-/** What tracing libraries add to each request of a page. The server does not read it. */
+/** The headers that tracing libraries add to the requests of a page. The server does not read them. */
 const tracingHeaders = [
   ...["Traceparent", "Tracestate", "Baggage", "Sentry-Trace", "X-Request-Id", "X-Correlation-Id"],
   ...["B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags"],
@@ -14,7 +14,7 @@ const allowedHeaders = [...cors.allowedHeaders, "Authorization", "Parlance-Devic
 );
 const exposedHeaders = [...cors.exposedHeaders, "Parlance-Epoch"].join(", ");
 
-/** What pages of other origins may do. */
+/** Lets pages of other origins call the server. */
 export interface Cors {
   /**
    * Sets the headers that tell a browser what it may do with the response.

@@ -11,7 +11,7 @@ import { type HttpServerOptions, startHttpServer } from "./http-server.ts";
 import { createSite } from "./site.ts";
 import { serveFiles } from "./static-files.ts";
 
-/** What the HTTP port is started with. */
+/** The options of the HTTP port. */
 export interface HttpEdgeOptions extends Omit<HttpServerOptions, "listener"> {
   services: ConnectHandlerOptions["services"];
   logins: Pick<Logins, "resolve">;

@@ -13,7 +13,7 @@ import { cutSilentPeers } from "../net/tcp-table.ts";
 import type { HttpRequest, HttpResponse } from "../rpc/connect/http-call.ts";
 import { failureFacts } from "../telemetry/failure-facts.ts";
 
-/** What keeps the HTTP port safe from careless and hostile peers. */
+/** The limits that protect the HTTP port from careless and hostile peers. */
 export interface HttpServerLimits extends KeepaliveLimits {
   /** Calls at a time per HTTP/2 connection. */
   maxConcurrentStreams: number;
@@ -23,7 +23,7 @@ export interface HttpServerLimits extends KeepaliveLimits {
   maxConnections: number;
 }
 
-/** What an HTTP server is started with. */
+/** The options of an HTTP server. */
 export interface HttpServerOptions {
   host: string;
   /** 0 takes any free port. */

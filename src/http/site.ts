@@ -7,7 +7,7 @@ import { toOriginForm } from "../rpc/connect/target.ts";
 import { createCors, hostOf } from "./cors.ts";
 import type { ServeFile } from "./static-files.ts";
 
-/** What the HTTP port shows. */
+/** The pages and files that the HTTP port serves. */
 export interface SiteOptions {
   rpcs: Pick<ConnectHandler, "handle">;
   /** Whether calls should come here: what `/readyz` says. */

@@ -89,7 +89,7 @@ function handOut(
 /** The kinds that may change who is in a group. */
 const changingKinds: ReadonlySet<number> = new Set([EventKind.MEMBERSHIP, EventKind.GROUP]);
 
-/** What an event changes of who is in a group. */
+/** The changes an event makes to a group's members. */
 interface Change {
   /** Who is a member now. */
   joined?: { userId: string; visibleFromSeq: number }[];

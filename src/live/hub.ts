@@ -21,7 +21,7 @@ interface ConnectedGroup {
   readonly unsubscribe: () => void;
 }
 
-/** What the hub tells others. */
+/** Callbacks of the hub. */
 export interface HubEvents {
   /** Something arrived on a subject the hub subscribes to. */
   onMessage: BusHandler;

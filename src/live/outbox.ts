@@ -1,6 +1,6 @@
 import type { Concatenate, Part } from "./frame-concatenation.ts";
 
-/** What kind of thing waits, which decides whether it may be dropped. */
+/** The kinds of waiting entries; the kind decides whether one may be dropped. */
 const Lane = { LOG: 0, REPLY: 1, EPHEMERAL: 2 } as const;
 type Lane = (typeof Lane)[keyof typeof Lane];
 

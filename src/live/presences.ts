@@ -17,7 +17,7 @@ import { createFindVisible, type FindVisible, type PresenceVisibility } from "./
 import { RemotePresences } from "./remote-presences.ts";
 import type { Session } from "./session.ts";
 
-/** Who watches a user from this node. */
+/** The sessions of this node that watch a user. */
 interface Watch {
   readonly sessions: Set<Session>;
   readonly unsubscribe: () => void;
@@ -368,12 +368,12 @@ export class Presences implements Handlers<typeof PresenceService> {
   }
 }
 
-/** What is told of a user whom one may not see, and of one who never came. */
+/** Makes the presence reported for a user whom one may not see, and for one who never came. */
 function unseen(userId: string): Presence {
   return create(PresenceSchema, { userId });
 }
 
-/** What of a presence is worth telling. */
+/** Returns the part of a presence whose changes are reported. */
 function stateOf({ online, platforms }: Presence): string {
   return `${online} ${[...new Set(platforms)].sort((a, b) => a - b).join()}`;
 }

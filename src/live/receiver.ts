@@ -6,7 +6,7 @@ import { endReplaced } from "./session-endings.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Tail } from "./tail.ts";
 
-/** Who is told of what the bus brings. */
+/** The parts that handle the messages of the bus. */
 export interface ReceiverParts {
   tail: Tail;
   delivery: Delivery;

@@ -3,7 +3,7 @@ import type { PresenceMessage } from "../bus/bus.ts";
 /** For how long a node's word that it has a user counts. */
 export const leaseMs = 10_000;
 
-/** What another node said of a user. */
+/** A presence reported by another node. */
 interface RemotePresence {
   platforms: readonly number[];
   lastActiveMs: number;

@@ -6,7 +6,7 @@ import type { Concatenate } from "./frame-concatenation.ts";
 import { Outbox } from "./outbox.ts";
 import type { WakeQueue } from "./wake-queue.ts";
 
-/** What a session needs of the rest of the chat. */
+/** The options of a session. */
 export interface SessionOptions {
   caller: Caller;
   /** How often the device was opened, this time included: of two sessions of a device the higher is the newer. */

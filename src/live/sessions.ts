@@ -17,7 +17,7 @@ import { Session } from "./session.ts";
 import { drain, draining, endExpired, endReplaced } from "./session-endings.ts";
 import { WakeQueue } from "./wake-queue.ts";
 
-/** What bounds the sessions of a node. */
+/** The limits of a node's sessions. */
 export interface SessionLimits {
   /** The most sessions of this node. */
   maxSessions: number;
@@ -35,7 +35,7 @@ export interface SessionLimits {
   maxDevicesPerUser: number;
 }
 
-/** What sessions are opened with. */
+/** The parts that sessions are opened with. */
 export interface SessionsParts {
   store: StoreIdentity & DeviceStore & CatchUpStore;
   bus: Bus;

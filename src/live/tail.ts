@@ -14,7 +14,7 @@ const pageEvents = 1_000;
 /** The most positions remembered out of order. Beyond them everything is read. */
 const maxPending = 65_536;
 
-/** What the tail asks of the rest of the chat. */
+/** The options of the tail. */
 export interface TailOptions {
   store: Pick<LogStore, "readTail">;
   frame: LogFramer;

@@ -1,4 +1,4 @@
-/** Who makes a call, as authentication found out. */
+/** The authenticated caller of an rpc. */
 export interface Caller {
   userId: string;
   deviceId: string;

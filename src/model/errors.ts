@@ -2,7 +2,7 @@ import { ErrorReason } from "../../gen/parlance/chat/v1/error_reason_pb.js";
 
 export { ErrorReason };
 
-/** What an error can say beside its reason; each becomes a `google.rpc` detail. */
+/** The details of an error besides its reason; each becomes a `google.rpc` detail. */
 export interface ChatErrorDetails {
   /** Fields of the request that are wrong: `BadRequest`. Paths as in the proto, such as `content.text.body`. */
   violations?: ReadonlyArray<{ field: string; rule: string; description: string }>;

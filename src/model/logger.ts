@@ -4,7 +4,7 @@
  */
 export type LoggedCalls = "all" | "failed" | "none";
 
-/** What the chat logs to; pino fits. Message bodies and tokens are never logged. */
+/** The log that the chat writes to; pino fits. Message bodies and tokens are never logged. */
 export interface Logger {
   /** Which calls get a line of their own. Default `failed`. */
   readonly calls?: LoggedCalls;

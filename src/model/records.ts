@@ -2,11 +2,11 @@
 
 import type { LogEvent } from "../../wire/log-event.ts";
 
-/** What a member may do. The numbers are those of the proto's `Role`. */
+/** The rights of a member. The numbers are those of the proto's `Role`. */
 export const Role = { OWNER: 1, ADMIN: 2, MEMBER: 3, READER: 4 } as const;
 export type Role = (typeof Role)[keyof typeof Role];
 
-/** Who may join. The numbers are those of the proto's `JoinPolicy`. */
+/** The ways to join a group. The numbers are those of the proto's `JoinPolicy`. */
 export const JoinPolicy = { OPEN: 1, APPROVAL: 2, INVITE: 3, CLOSED: 4 } as const;
 export type JoinPolicy = (typeof JoinPolicy)[keyof typeof JoinPolicy];
 
@@ -72,7 +72,7 @@ export interface MemberRecord {
   mutedUntilMs: number;
 }
 
-/** What a change of a group did. */
+/** The result of changing a group. */
 export interface GroupChange {
   group: GroupRecord;
   /** The members the change speaks of, as they are after it, in the order asked. For removals: as they were. */

@@ -58,7 +58,7 @@ export interface CallHandle {
   end(status: RpcStatus): void;
 }
 
-/** What takes the requests of a stream past its handler. */
+/** Receives the requests of a stream, bypassing its handler. */
 export interface Receiver {
   /** A request came, decoded. */
   onRequest(request: unknown): void;
@@ -119,7 +119,7 @@ export function createCallHandles({
   };
 }
 
-/** What a call is made with. */
+/** The options of a handled call. */
 interface HandledCallOptions {
   id: string;
   path: string;

@@ -29,7 +29,7 @@ const protocolKeys = [
   "x-grpc-web",
 ];
 
-/** What a value may consist of: HTTP lets more pass (RFC 9110 section 5.5), metadata of gRPC does not. */
+/** The characters allowed in a value: HTTP permits more (RFC 9110 section 5.5), gRPC metadata does not. */
 const printableAscii = /^[ -~]*$/;
 
 /**

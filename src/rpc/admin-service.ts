@@ -10,7 +10,7 @@ import { openCall } from "./calls.ts";
 import { type MountableService, mountable } from "./services.ts";
 import type { RequestValidator } from "./validation.ts";
 
-/** What the service for operators is made of. */
+/** The parts of the service for operators. */
 export interface AdminParts {
   nodes: Pick<Nodes, "list" | "drain">;
   /** What calls have to bring; undefined where only those who may can reach the port. */

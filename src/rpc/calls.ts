@@ -14,7 +14,7 @@ import { takeRateOfMethod } from "./rpc-rates.ts";
 import type { RequestValidator } from "./validation.ts";
 import { Overlong } from "./wire-lengths.ts";
 
-/** What every call goes through, whatever its method. */
+/** The parts that every call uses, whatever its method. */
 export interface CallParts {
   logins: Pick<Logins, "resolve">;
   rates: RateLimits<UserRate>;
@@ -22,7 +22,7 @@ export interface CallParts {
   log: Logger;
 }
 
-/** What is known of a call so far; it becomes one line of the log. */
+/** Collects what is known about a call, which becomes one line of the log. */
 export class Call {
   readonly method: string;
   caller: Caller | undefined;
@@ -73,7 +73,7 @@ export class Call {
   }
 }
 
-/** What a method answers: a message, or one that is encoded already. */
+/** The answer of a method: a message, or an encoded one. */
 type Answer<Method extends DescMethod> = MessageInitShape<Method["output"]> | Uint8Array;
 
 /** Wraps a handler that needs to know its caller: authentication, validation, errors and the log. */

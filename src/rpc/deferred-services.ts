@@ -8,7 +8,7 @@ import { Call, pathOf } from "./calls.ts";
 import type { ServiceParts } from "./service-parts.ts";
 import { type MountableService, mountable } from "./services.ts";
 
-/** What stands behind the services of the contract, once it is there. */
+/** The services of the contract, once their store is open. */
 export interface DeferredParts {
   servicesFor: (handles: ServiceParts["handles"]) => MountableService[];
   logins: Pick<Logins, "resolve">;

@@ -3,7 +3,7 @@ const atOncePerUser = 4;
 /** How many are carried out at a time in all. */
 const atOnce = 64;
 
-/** What one user reads. */
+/** The reads of one user. */
 interface Reader {
   running: number;
   waiting: (() => void)[];

@@ -6,7 +6,7 @@ import type { CallerAddresses } from "../net/caller-address.ts";
 /** Whom the limit of the node is kept for. */
 const everyone = "";
 
-/** What says that somebody tries tokens or users that are not theirs. One that has expired was theirs. */
+/** The refusals that suggest someone is guessing tokens or users. An expired token is no guess. */
 const failures: ReadonlySet<ErrorReason> = new Set([
   ErrorReason.INVALID_TOKEN,
   ErrorReason.LOGIN_METHOD_DISABLED,

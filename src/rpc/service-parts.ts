@@ -8,7 +8,7 @@ import type { takeRateOfRequests } from "./rpc-rates.ts";
 import type { UnreadAnswers } from "./unread-answers.ts";
 import type { RequestValidator } from "./validation.ts";
 
-/** What the services are built on. */
+/** The parts that the services are built from. */
 export interface ServiceOptions {
   chat: Chat;
   loginLimits: LoginLimits;
@@ -22,7 +22,7 @@ export interface ServiceOptions {
   handles?: Pick<CallHandles, "get"> | undefined;
 }
 
-/** What all calls of the services use. */
+/** The parts that all calls of the services share. */
 export interface ServiceParts extends ServiceOptions {
   /** Sends whose new conversations and bytes are counted. */
   sends: Sends;

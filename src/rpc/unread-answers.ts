@@ -4,7 +4,7 @@ import type { CallHandle } from "../net/call-handles.ts";
 /** A call whose answer may not have left yet. */
 type Answering = Pick<CallHandle, "unreadBytes" | "onClosed">;
 
-/** Who asks: a user, by whatever connection, and a connection, for whatever users. */
+/** The user who asks and the connection they use; both are limited. */
 export interface Asking {
   userId: string;
   /** The other side of the connection, as `address:port`; undefined within the process. */

@@ -3,7 +3,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { type RpcDefinition, Undecodable } from "../../wire/definition.ts";
 import { maxEntriesOf, type OverlongList, overlong } from "./list-lengths.ts";
 
-/** What a handler finds in place of a request that has a list too long to be decoded. */
+/** Takes the place of a request that has a list too long to decode. */
 export class Overlong extends Undecodable {
   readonly list: OverlongList;
   /** Of a request on a stream, so that its refusal can be told from others; empty when it has none. */

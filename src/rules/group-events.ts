@@ -60,7 +60,7 @@ export function encodeGroup(group: GroupRecord, disbandTimeMs?: number): Uint8Ar
   return toBinary(GroupSchema, toGroup(group, disbandTimeMs));
 }
 
-/** What a MEMBERSHIP event says. */
+/** The contents of a MEMBERSHIP event. */
 export interface MembershipEvent {
   groupId: string;
   seq: number;

@@ -9,7 +9,7 @@ import {
 } from "./group-events.ts";
 import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
 
-/** Who becomes a member, and as what. */
+/** A user who becomes a member, with their role and mute. */
 export type NewMember = Pick<MemberRecord, "userId" | "role" | "mutedUntilMs">;
 
 /** Changes members together with the events that tell of it; the group itself is left to be saved. */

@@ -10,7 +10,7 @@ export interface StoredGroup {
   record: GroupRecord;
 }
 
-/** What a former member was not allowed, and will not be when they come back. */
+/** The restrictions of a former member, which apply again when they return. */
 export interface Restraint {
   /** Whether they might only read. */
   isReader: boolean;

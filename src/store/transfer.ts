@@ -20,7 +20,7 @@ export interface TransferTable {
 /** A row: a value for each column. */
 export type TransferRow = ReadonlyArray<string | number | Uint8Array | null>;
 
-/** What names a store and where its log ends. */
+/** The identity of a store and the end of its log. */
 export interface TransferHead {
   epoch: string;
   salt: number;
@@ -60,7 +60,7 @@ export interface TransferProgress {
   end(summary: string): void;
 }
 
-/** What a table came to. */
+/** The totals of a table after its transfer. */
 export interface TransferredTable {
   table: string;
   rows: number;

@@ -1,4 +1,4 @@
-/** What can be logged of an error that nobody foresaw. */
+/** The parts of an unexpected error that may be logged. */
 export interface FailureFacts {
   /** Its class, such as `TypeError`. */
   error: string;

@@ -4,7 +4,7 @@ import { redact } from "./redact.ts";
 
 export type { Logger };
 
-/** What is logged. */
+/** The settings of a logger. */
 export interface LoggerSettings {
   /** The lowest level of lines that are written, one of pino's. */
   logLevel: string;

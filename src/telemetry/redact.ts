@@ -1,4 +1,4 @@
-/** What must never reach a log, should it be part of a logged object. */
+/** The keys whose values must never reach a log, should they be part of a logged object. */
 const secretKeys = new Set([
   "adminToken",
   "authorization",

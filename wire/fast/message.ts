@@ -26,7 +26,7 @@ const tag = {
   body: tagOf(TextSchema.field.body),
 };
 
-/** What a sender determines of a message. */
+/** The parts of a message that the sender determines. */
 export interface MessageDraft {
   conversationId: string;
   senderId: string;
@@ -91,7 +91,7 @@ export function decodeMessage(event: LogEvent, salt: number): ChatMessage {
   return message;
 }
 
-/** What a message has more than its body when it is decoded: id, seq, time, tags and lengths. */
+/** The bytes a decoded message has beyond its stored body: id, seq, time, tags and lengths. */
 const addedBytes = 96;
 
 /** Returns at least the bytes that a message takes within a list. */

@@ -23,7 +23,7 @@ export interface KeeperOptions extends NatsServers {
   rare: RareLog;
 }
 
-/** Who is told of connections. */
+/** Callbacks for what happens to connections. */
 export interface KeeperListener {
   /** There is a connection: the time to subscribe. */
   onOpen(link: NatsLink): void;

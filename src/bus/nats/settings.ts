@@ -23,7 +23,7 @@ export interface NatsServers {
   tlsKeyFile?: string | undefined;
 }
 
-/** What `url` says. */
+/** The servers and credentials that `url` names. */
 export interface ParsedServers {
   /** `host:port` of each; for logs too, as credentials are left out. */
   servers: string[];

@@ -7,7 +7,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 const maxPendingBytes = 16_777_216;
 /** How many bytes may go out before the server is asked to confirm them. */
 const confirmEveryBytes = 262_144;
-/** What a message costs beside its data, roughly: command, subject, objects in memory. */
+/** Roughly the bytes a message costs beyond its data: command, subject, objects in memory. */
 const overheadBytes = 128;
 
 /** Publishes on a connection, and knows how much of it the server has not taken yet. */

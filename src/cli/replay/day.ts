@@ -15,7 +15,7 @@ import type { IrcDay, IrcStep } from "./irc.ts";
 import type { Latencies } from "./latencies.ts";
 import { Ledger, type Tally } from "./ledger.ts";
 
-/** What a day is lived with. */
+/** The settings of a replayed day. */
 export interface DayOptions {
   /** The day's name, for its group and users. */
   name: string;
@@ -31,7 +31,7 @@ export interface DayOptions {
   onStep: () => void;
 }
 
-/** What was done in a day. */
+/** The outcome of a replayed day. */
 export interface DayCounts {
   users: number;
   groupMessages: number;

@@ -11,7 +11,7 @@ export interface EmbeddedServer {
   close(): Promise<void>;
 }
 
-/** What the process of the server tells the one that started it. */
+/** A message from the server process to the one that started it. */
 export type ServerMessage = { listening: string } | { failed: string };
 
 /**

@@ -1,4 +1,4 @@
-/** What happened in a channel, in the order of the log. */
+/** An event of an IRC channel; a log holds them in order. */
 export type IrcStep = {
   /** Minutes since the midnight the log begins after. */
   minute: number;

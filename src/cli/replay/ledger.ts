@@ -1,7 +1,7 @@
 import type { ChatMessage } from "../../../clients/typescript/index.ts";
 import type { Latencies } from "./latencies.ts";
 
-/** What a message means to one user. */
+/** The state of a message for one user. */
 const Mark = { NONE: 0, EXPECTED: 1, RECEIVED: 2, OWN: 3, OWN_RECEIVED: 4 } as const;
 
 /** A message that was sent. */
@@ -15,7 +15,7 @@ interface Entry {
   seq: number;
 }
 
-/** What the deliveries of a replay amount to. */
+/** The summary of a replay's deliveries. */
 export interface Tally {
   expected: number;
   received: number;

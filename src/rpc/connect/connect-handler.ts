@@ -30,7 +30,7 @@ import { bodyOf, refuse, sendResponse } from "./response.ts";
 import { toOriginForm } from "./target.ts";
 import { answerInText } from "./web-text.ts";
 
-/** What the Connect edge is made of. */
+/** The options of the Connect edge. */
 export interface ConnectHandlerOptions {
   /** Makes the services of the contract; calls can be ended by what it is given. */
   services: (handles: Pick<HttpCalls, "get">) => readonly MountableService[];

@@ -54,7 +54,7 @@ export function refusalOf(error: unknown, maxRequestBytes: number): ChatError | 
 
 const undecodable = /^(parse binary|received compressed envelope|decompression failed)/;
 
-/** What is said to a request that is too large. */
+/** Makes the error for a request that is too large. */
 export function tooLarge(maxRequestBytes: number): ChatError {
   const message = `the request has more than the ${maxRequestBytes} bytes allowed`;
   return new ChatError(ErrorReason.REQUEST_TOO_LARGE, message);

@@ -18,7 +18,7 @@ import { jsonOptions, toJsonForm } from "./json.ts";
 import { jsonSchemaOf } from "./json-schemas.ts";
 import { bodyOf, drained, isGone, sendError } from "./response.ts";
 
-/** What the log says of an answer that its format cannot tell. */
+/** The log message for an answer that cannot be written in its format. */
 export const unwritable = "an answer could not be written";
 
 /** Whether `Listen` is asked for by plain JSON, as `curl` does, and not in one of the protocols. */

@@ -3,7 +3,7 @@ import { protocolHeaders } from "../../net/client-headers.ts";
 import { plainContentType } from "./content-type.ts";
 import type { HttpRequest } from "./http-call.ts";
 
-/** What is said to the host, and to its client, when a body is not to be had any more. */
+/** The error for a request whose body was already consumed. */
 const lostMessage =
   "the body was read before it got to handleHttp; let handleHttp come before body parsers, or have them leave JSON or a Buffer in request.body";
 

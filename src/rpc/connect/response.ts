@@ -141,7 +141,7 @@ function writeHead(response: HttpResponse, status: number, headers: Headers | un
   response.writeHead(status, headers === undefined ? {} : Object.fromEntries(headers));
 }
 
-/** What is wrong with a request to which the library has a status only. */
+/** Returns the error for a request that the library answers with a bare status. */
 function protocolError(status: number, { method, httpVersion, headers }: HttpRequest): ConnectError {
   switch (status) {
     case 405:

@@ -1,6 +1,6 @@
 import type { ChannelOptions } from "@grpc/grpc-js";
 
-/** What keeps a gRPC server safe from careless and hostile peers. grpc-js by itself sets none of these limits. */
+/** The limits that protect a gRPC server from careless and hostile peers. grpc-js sets none of them by itself. */
 export interface GrpcServerSettings {
   /** Connections at a time. Further ones are closed as soon as they come. Default 50,000. */
   maxConnections?: number;

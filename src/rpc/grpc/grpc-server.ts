@@ -12,7 +12,7 @@ import { createReflection } from "../reflection.ts";
 import type { MountableService } from "../services.ts";
 import { type GrpcServerSettings, grpcServerOptions } from "./grpc-options.ts";
 
-/** What a gRPC server is started with. */
+/** The options of a gRPC server. */
 export interface GrpcServerOptions {
   host: string;
   /** 0 takes any free port. */

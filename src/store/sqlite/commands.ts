@@ -18,7 +18,7 @@ export type Command = keyof Methods;
 /** A worker that runs commands. */
 export type Thread = "writer" | "reader";
 
-/** What the writer runs. Every other method is the reader's, so a new read needs no line here. */
+/** The commands of the writer. Every other method is the reader's, so a new read needs no line here. */
 type WriterCommand = Extract<
   Command,
   | "append"
@@ -38,9 +38,9 @@ export type CommandOf<T extends Thread> = T extends "writer"
   ? WriterCommand
   : Exclude<Command, WriterCommand>;
 
-/** What a command is given. */
+/** The arguments of a command. */
 export type ArgumentsOf<N extends Command> = Parameters<Methods[N]>;
-/** What a command comes to. */
+/** The result of a command. */
 export type ResultOf<N extends Command> = Awaited<ReturnType<Methods[N]>>;
 
 /** Results that travel between threads in another form. */
@@ -50,10 +50,10 @@ interface Packed {
   readMissed: Omit<CatchUpPage, "events"> & { events: PackedEvents };
 }
 
-/** What a worker answers to a command. */
+/** A worker's answer to a command. */
 export type AnswerOf<N extends Command> = N extends keyof Packed ? Packed[N] : ResultOf<N>;
 
-/** What a worker has to be able to do. Appends of messages come to it packed, by a way of their own. */
+/** The functions a worker has to have, by command. Appends of messages arrive packed, by another way. */
 export type Handlers<T extends Thread> = {
   readonly [N in Exclude<CommandOf<T>, "append">]: (...args: ArgumentsOf<N>) => AnswerOf<N>;
 };

@@ -152,7 +152,7 @@ const settingsSql = `
     set_config('parlance.release', '${logRelease}', false)
 `;
 
-/** What every connection is made with. */
+/** Returns the options of every connection. */
 export function clientConfig(url: string, applicationName: string): pg.ClientConfig {
   return {
     connectionString: url,

@@ -10,7 +10,7 @@ const endings: ReadonlyMap<string | undefined, StoreEnding> = new Map([
   ["PL002", "outdated"],
 ]);
 
-/** What a failure of the database means. */
+/** The meaning of a failure of the database. */
 export interface Failure {
   error: ChatError;
   /** Whether nothing can have happened, so that the same may be done again at once. */

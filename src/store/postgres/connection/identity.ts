@@ -4,7 +4,7 @@ import { newEpoch } from "../../new-epoch.ts";
 import type { StoreEnding } from "../../ports/health.ts";
 import { unavailable } from "./failures.ts";
 
-/** What to do when the server turns out to be a replica that took over. */
+/** How to go on when the server turns out to be a replica that took over: as a new incarnation of the log, or as the same. */
 export type Failover = "new-epoch" | "lossless";
 
 const endingTexts: Record<StoreEnding, string> = {

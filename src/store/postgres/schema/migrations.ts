@@ -41,7 +41,7 @@ const migrationTimeoutMs = 60_000;
 /** Names that need no care in SQL. */
 const schemaPattern = /^(?!pg_)[a-z_][a-z0-9_]{0,62}$/;
 
-/** What names a store that is made with the identity of another. */
+/** The identity for a store that is made as a copy of another. */
 export interface GivenIdentity {
   epoch: string;
   salt: number;

@@ -19,7 +19,7 @@ export interface Mark {
   after: number;
 }
 
-/** What happened to a draft or a mark. */
+/** The outcome of a draft or a read mark. */
 export type Outcome<T> = { value: T } | { refusal: ChatError };
 
 interface Row {

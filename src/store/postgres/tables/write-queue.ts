@@ -13,7 +13,7 @@ const maxBatchBytes = 4_194_304;
 /** Once the database has not answered one write, those that have waited for this long are refused with it. */
 const lateMs = 1_500;
 
-/** What a queue needs to know. */
+/** The options of a write queue. */
 export interface WriteQueueOptions {
   connections: Connections;
   identity: Identity;

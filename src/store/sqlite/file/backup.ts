@@ -18,7 +18,7 @@ import { isStore, migrate, readIdentity, renewEpoch } from "./migrations.ts";
 import { makePrivateFile, makePrivateFolder, requirePath } from "./private-files.ts";
 import { sync } from "./sync.ts";
 
-/** What a copy of a store holds. */
+/** A summary of a copied store. */
 export interface StoreSummary {
   epoch: string;
   /** The position of its last event. */
@@ -189,7 +189,7 @@ function remove(path: string): void {
   for (const end of ["", "-wal", "-shm", "-journal"]) rmSync(path + end, { force: true });
 }
 
-/** What every SQLite file begins with. */
+/** The first bytes of every SQLite file. */
 const databaseMagic = "SQLite format 3\0";
 
 /** @throws Error when there is no file, or none of a database, before anything is made for it */

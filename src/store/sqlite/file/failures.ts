@@ -16,7 +16,7 @@ const code = {
   notadb: 26,
 };
 
-/** What a failure of the database means. */
+/** The meaning of a failure of the database. */
 export interface Failure {
   error: ChatError;
   /** Whether the connection is not to be used again. */

@@ -150,7 +150,7 @@ const migrations: readonly Migration[] = [
 /** The version of the schema that this code writes. */
 export const schemaVersion = migrations.at(-1)?.version ?? 0;
 
-/** What names a store. */
+/** The identity of a store. */
 export interface Identity {
   epoch: string;
   salt: number;

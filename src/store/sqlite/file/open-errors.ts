@@ -48,7 +48,7 @@ function ofSqlite(path: string, code: number, { message }: Error): string {
   }
 }
 
-/** What is wrong with a file's place, where that can be seen. */
+/** Returns what is wrong with the path of a file, if that can be told. */
 function obstacleOf(path: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isDirectory())

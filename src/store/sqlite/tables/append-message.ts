@@ -6,7 +6,7 @@ import { groupNotFound, notAMember, silenceOf } from "../../../rules/group-refus
 import type { PackedDraft } from "../thread/packed-drafts.ts";
 import type { Log } from "./log.ts";
 
-/** What an earlier event with the same client message id looks like. */
+/** An earlier event with the same client message id. */
 interface Earlier {
   conversation: number;
   seq: number;

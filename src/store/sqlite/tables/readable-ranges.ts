@@ -8,7 +8,7 @@ export interface Stretch {
   toSeq: number;
 }
 
-/** What a user missed of one conversation. */
+/** The events that a user missed in one conversation. */
 export interface MissedRun extends Stretch {
   /** Whether the user is in the conversation now. */
   isMember: boolean;

@@ -15,7 +15,7 @@ import {
   type WorkerData,
 } from "./wire.ts";
 
-/** What a channel needs to know. */
+/** The options of a worker channel. */
 export interface ChannelOptions {
   /** The worker's file. */
   url: URL;

@@ -13,7 +13,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { maxLogPages, openForCheckpoints } from "../file/database.ts";
 import { closeMessage, type WorkerData } from "./wire.ts";
 
-/** What the worker is started with. */
+/** The data that the checkpointer starts with. */
 export interface CheckpointerData extends WorkerData {
   /**
    * The database, open: not by this worker, since a file that is closed loses

@@ -5,7 +5,7 @@ import type { Draft } from "../../../model/records.ts";
 import type { Identity } from "../file/migrations.ts";
 import { type PackedDrafts, packDrafts } from "./packed-drafts.ts";
 
-/** What a worker is started with. */
+/** The data that a worker thread starts with. */
 export interface WorkerData {
   path: string;
   /** The largest the file may grow. */
@@ -39,7 +39,7 @@ export type Greeting =
     }
   | { failed: PackedError };
 
-/** What a worker answers to a batch. */
+/** A worker's answer to a batch. */
 export type Answer =
   | {
       /** Results of the appends, in order; see `packAppended`. */
