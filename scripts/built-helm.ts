@@ -7,6 +7,9 @@ import { dirname, join } from "node:path";
 
 const version = "v3.22.0";
 
+/** How long a build may take, in milliseconds. Where modules cannot be had, some wait for them for ever. */
+const buildTimeoutMs = 900_000;
+
 /** Builds it by hand. */
 export const helmInstallCommand = `go install helm.sh/helm/v3/cmd/helm@${version}`;
 
@@ -40,8 +43,8 @@ export function buildHelm(): string | undefined {
       .replace("install", "install -p=2 -ldflags=-s")
       .split(" ");
     const env = { ...process.env, GOBIN: folder, CGO_ENABLED: "0", GOMEMLIMIT: "1GiB", GOFLAGS: "" };
-    const { status, stderr } = spawnSync(command, args, { env, encoding: "utf8" });
-    if (status !== 0) return stderr.trim().split("\n").at(-1);
+    const { status, stderr } = spawnSync(command, args, { env, encoding: "utf8", timeout: buildTimeoutMs });
+    if (status !== 0) return stderr.trim().split("\n").at(-1) || "the build did not end in time";
     renameSync(join(folder, "helm"), builtHelm);
     return undefined;
   } finally {
