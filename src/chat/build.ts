@@ -1,4 +1,5 @@
-import type { AllHandlers } from "../model/handlers.ts";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { AllHandlers, AnyHandlers } from "../model/handlers.ts";
 import type { Chat } from "./chat.ts";
 import { ChatCalls } from "./chat-calls.ts";
 
@@ -11,4 +12,15 @@ export function handlersOf(chat: Chat): AllHandlers {
     messages: chat.history,
     presence: chat.presences,
   };
+}
+
+/** Returns the methods of a service that its handlers do the work of, each with its handler. */
+export function handledMethods(
+  { methods }: DescService,
+  handlers: AnyHandlers,
+): [method: DescMethod, handler: AnyHandlers[string]][] {
+  return methods.flatMap((method) => {
+    const handler = handlers[method.localName];
+    return handler === undefined ? [] : [[method, handler.bind(handlers)]];
+  });
 }

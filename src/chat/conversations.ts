@@ -113,7 +113,8 @@ export class Conversations implements Handlers<typeof ConversationService> {
   }
 }
 
-function conversationIdOf(
+/** Returns the id of the conversation that a request names, in any of the three ways. */
+export function conversationIdOf(
   { case: by, value = "" }: GetConversationRequest["target"],
   userId: string,
 ): string {

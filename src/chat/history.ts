@@ -4,7 +4,7 @@ import type {
   MessageService,
 } from "../../gen/parlance/chat/v1/message_service_pb.js";
 import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
-import { directConversationId, groupConversationId, parseMessageId } from "../../wire/ids.ts";
+import { parseMessageId } from "../../wire/ids.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
@@ -14,7 +14,7 @@ import type { Access, SeqRange } from "../model/records.ts";
 import type { ConversationStore } from "../store/ports/conversations.ts";
 import type { StoreIdentity } from "../store/ports/identity.ts";
 import type { LogStore } from "../store/ports/log.ts";
-import { conversationNotFound } from "./conversations.ts";
+import { conversationIdOf, conversationNotFound } from "./conversations.ts";
 import type { Groups } from "./groups.ts";
 import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
@@ -72,15 +72,10 @@ export class History implements Handlers<typeof MessageService> {
     { target }: ListMessagesRequest,
     userId: string,
   ): Promise<{ conversationId: string; access: Access | undefined }> {
-    if (target.case === "groupId") {
-      const conversationId = groupConversationId(target.value);
-      const access = await this.#store.access(userId, conversationId);
-      if (access === undefined) await this.#groups.requireMember(target.value, userId);
-      return { conversationId, access };
-    }
-    const conversationId =
-      target.case === "recipientId" ? directConversationId(userId, target.value) : (target.value ?? "");
+    const conversationId = conversationIdOf(target, userId);
     const access = await this.#store.access(userId, conversationId);
+    if (access === undefined && target.case === "groupId")
+      await this.#groups.requireMember(target.value, userId);
     if (access === undefined && target.case === "conversationId") throw conversationNotFound();
     return { conversationId, access };
   }

@@ -1,7 +1,7 @@
 import { create, type DescService, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { findMistyped, type Mistyped } from "../../wire/field-types.ts";
 import { type Services, services } from "../../wire/services.ts";
-import { handlersOf } from "../chat/build.ts";
+import { handledMethods, handlersOf } from "../chat/build.ts";
 import type { Chat } from "../chat/chat.ts";
 import type { Caller } from "../model/caller.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
@@ -33,15 +33,14 @@ export function createInProcess(
   const handlers = handlersOf(chat);
 
   function callsOf(service: DescService, own: AnyHandlers, caller: Caller) {
-    const methods = service.methods.filter(({ localName }) => localName in own);
-    const calls = methods.map(({ localName, input, output }) => {
+    const calls = handledMethods(service, own).map(([{ localName, input, output }, handler]) => {
       const call = async (init: MessageInitShape<typeof input>) => {
         // No wire has made sure of it.
         const mistyped = findMistyped(input, init);
         if (mistyped !== undefined) throw refusalOf(mistyped);
         const request = create(input, init);
         validate(input, request);
-        return create(output, await own[localName]?.(request, caller));
+        return create(output, await handler(request, caller));
       };
       return [localName, call];
     });

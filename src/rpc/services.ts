@@ -6,7 +6,7 @@ import { toDefinition } from "../../wire/definition.ts";
 import { encodeSendResponse } from "../../wire/fast/sent.ts";
 import { type Services, services } from "../../wire/services.ts";
 import { WireWriter } from "../../wire/writer.ts";
-import { handlersOf } from "../chat/build.ts";
+import { handledMethods, handlersOf } from "../chat/build.ts";
 import type { Sends } from "../chat/sends.ts";
 import type { Caller } from "../model/caller.ts";
 import type { AnyHandlers } from "../model/handlers.ts";
@@ -83,17 +83,16 @@ function encodedSends(sends: Sends, calls: CallParts): Record<string, unknown> {
 
 /** Makes the calls of a service that its handlers have the work of. */
 function unaryCalls(
-  { methods }: DescService,
+  service: DescService,
   handlers: AnyHandlers,
   calls: CallParts,
   parts: ServiceParts,
 ): Record<string, unknown> {
-  const own = methods.filter(({ localName }) => localName in handlers);
   return Object.fromEntries(
-    own.map((method) => {
-      const handler: AnyHandler = (request, caller) => handlers[method.localName]?.(request, caller) as never;
-      return [method.localName, unaryCall(method, isRead(method) ? inTurn(handler, parts) : handler, calls)];
-    }),
+    handledMethods(service, handlers).map(([method, handler]) => [
+      method.localName,
+      unaryCall(method, isRead(method) ? inTurn(handler, parts) : handler, calls),
+    ]),
   );
 }
 
