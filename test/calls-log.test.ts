@@ -168,7 +168,7 @@ describe("an error that nobody foresaw", () => {
   const unexpected = (logs: readonly Line[]) => logs.filter(({ level }) => level === "error");
 
   test("is INTERNAL with an error_id that finds it in the log, and nothing of its text", async () => {
-    const { groups, loggedIn, logs } = await failing(["createGroup"]);
+    const { groups, loggedIn, logs } = await failing(["change"]);
     const options = await loggedIn();
     const failure = await failureOf((more) => groups.createGroup({ groupId: "g" }, { ...options, ...more }));
     expect(failure).toEqual({

@@ -1,6 +1,6 @@
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import { InOrder } from "../store/in-order.ts";
-import type { MemberStore } from "../store/ports/members.ts";
+import type { GroupStore } from "../store/ports/groups.ts";
 
 /** How many groups a user may have, by the names of the settings; 0 for no limit. */
 export interface GroupQuotaLimits {
@@ -25,11 +25,11 @@ export interface Gain {
  * may get a few further.
  */
 export class GroupQuotas {
-  readonly #store: Pick<MemberStore, "countGroups">;
+  readonly #store: Pick<GroupStore, "countGroups">;
   readonly #limits: GroupQuotaLimits;
   readonly #order = new InOrder();
 
-  constructor(store: Pick<MemberStore, "countGroups">, limits: GroupQuotaLimits) {
+  constructor(store: Pick<GroupStore, "countGroups">, limits: GroupQuotaLimits) {
     this.#store = store;
     this.#limits = limits;
   }

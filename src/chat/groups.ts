@@ -15,9 +15,10 @@ import type { Handlers } from "../model/handlers.ts";
 import { isTime } from "../model/numbers.ts";
 import type { GroupSettings, MemberRecord, Role as StoredRole } from "../model/records.ts";
 import { toGroup, toMember } from "../rules/group-events.ts";
+import type { MemberChange } from "../rules/group-members.ts";
 import { groupNotFound, notAMember, silenceOf } from "../rules/group-refusals.ts";
+import type { ChangeStore } from "../store/ports/changes.ts";
 import type { GroupStore } from "../store/ports/groups.ts";
-import type { MemberStore } from "../store/ports/members.ts";
 import { GroupQuotas } from "./group-quotas.ts";
 import type { ChatLimits } from "./limits.ts";
 import { countWithin } from "./page-size.ts";
@@ -39,7 +40,7 @@ const settingOf: Record<
 };
 
 /** The fields of `UpdateMemberRequest.member` a mask may name, and how each is taken. */
-const memberFieldOf: Record<string, (member: Member) => { role?: StoredRole; mutedUntilMs?: number }> = {
+const memberFieldOf: Record<string, (member: Member) => MemberChange> = {
   role: (member) => ({ role: roleOf(member.role) }),
   muted_until_time: (member) => ({
     mutedUntilMs: member.mutedUntilTime === undefined ? 0 : timestampMs(member.mutedUntilTime),
@@ -48,14 +49,14 @@ const memberFieldOf: Record<string, (member: Member) => { role?: StoredRole; mut
 
 /** Creates groups and keeps who belongs to them: the methods of `GroupService`. */
 export class Groups implements Handlers<typeof pb.GroupService> {
-  readonly #store: GroupStore & MemberStore;
+  readonly #store: ChangeStore & GroupStore;
   readonly #pages: PageTokens;
   readonly #quotas: GroupQuotas;
   readonly #maxMembers: number;
   readonly #maxBytes: number;
   readonly #chosenIds: boolean;
 
-  constructor(store: GroupStore & MemberStore, pages: PageTokens, limits: ChatLimits) {
+  constructor(store: ChangeStore & GroupStore, pages: PageTokens, limits: ChatLimits) {
     this.#maxBytes = limits.maxAnswerBytes;
     this.#chosenIds = limits.chosenGroupIds;
     this.#store = store;
@@ -79,12 +80,12 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     };
     const memberIds = [...new Set(request.memberIds)].filter((memberId) => memberId !== userId);
     const groupId = request.groupId || randomUUID();
-    const { group } = await this.#quotas.run(
+    const { answer } = await this.#quotas.run(
       { joining: [userId, ...memberIds], owner: userId },
-      () => this.#store.createGroup(groupId, userId, settings, memberIds),
+      () => this.#store.change("createGroup", { groupId, ownerId: userId, settings, memberIds }),
       async () => (await this.#store.getGroup(groupId)) !== undefined,
     );
-    return { group: toGroup(group) };
+    return { group: toGroup(answer.group) };
   }
 
   async getGroup({ groupId }: pb.GetGroupRequest, { userId }: Caller) {
@@ -102,42 +103,47 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     for (const path of masked(updateMask?.paths, settingOf)) {
       Object.assign(settings, settingOf[path]?.(group as NonNullable<typeof group>, this.#maxMembers));
     }
-    const change = await this.#store.updateGroup(group?.groupId ?? "", userId, settings);
-    return { group: toGroup(change.group) };
+    const { answer } = await this.#store.change("updateGroup", {
+      groupId: group?.groupId ?? "",
+      actorId: userId,
+      settings,
+    });
+    return { group: toGroup(answer.group) };
   }
 
   async disbandGroup({ groupId }: pb.DisbandGroupRequest, { userId }: Caller) {
-    await this.#store.disbandGroup(groupId, userId);
+    await this.#store.change("disbandGroup", { groupId, actorId: userId });
     return {};
   }
 
   async joinGroup({ groupId }: pb.JoinGroupRequest, { userId }: Caller) {
-    const { members } = await this.#quotas.run(
+    const { answer } = await this.#quotas.run(
       { joining: [userId] },
-      () => this.#store.joinGroup(groupId, userId),
+      () => this.#store.change("joinGroup", { groupId, userId }),
       () => this.#isMember(groupId, userId),
     );
-    return { member: toMember(members[0] as MemberRecord) };
+    return { member: toMember(answer.members[0] as MemberRecord) };
   }
 
   async leaveGroup({ groupId }: pb.LeaveGroupRequest, { userId }: Caller) {
-    await this.#store.leaveGroup(groupId, userId);
+    await this.#store.change("leaveGroup", { groupId, userId });
     return {};
   }
 
   async addMembers({ groupId, userIds, role }: pb.AddMembersRequest, { userId }: Caller) {
     const others = [...new Set(userIds)];
-    const { members } = await this.#quotas.run(
+    const request = { groupId, actorId: userId, userIds: others, role: roleOf(role) };
+    const { answer } = await this.#quotas.run(
       { joining: others },
-      () => this.#store.addMembers(groupId, userId, others, roleOf(role)),
+      () => this.#store.change("addMembers", request),
       // How many groups somebody is in is nothing to tell those who may add nobody here.
       async (id) => (await this.#isMember(groupId, id)) || !(await this.#isMember(groupId, userId)),
     );
-    return { members: members.map(toMember) };
+    return { members: answer.members.map(toMember) };
   }
 
   async removeMembers({ groupId, userIds }: pb.RemoveMembersRequest, { userId }: Caller) {
-    await this.#store.removeMembers(groupId, userId, [...new Set(userIds)]);
+    await this.#store.change("removeMembers", { groupId, actorId: userId, userIds });
     return {};
   }
 
@@ -151,20 +157,25 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     if (target.role === Role.OWNER && updateMask?.paths.includes("role")) {
       throw invalid("member.role", "not_owner", "must not be OWNER, which TransferOwnership gives");
     }
-    let change: { role?: StoredRole; mutedUntilMs?: number } = {};
+    let change: MemberChange = {};
     for (const path of masked(updateMask?.paths, memberFieldOf))
       change = { ...change, ...memberFieldOf[path]?.(target) };
-    const { members } = await this.#store.updateMember(target.groupId, userId, target.userId, change);
-    return { member: toMember(members[0] as MemberRecord) };
+    const { answer } = await this.#store.change("updateMember", {
+      groupId: target.groupId,
+      actorId: userId,
+      userId: target.userId,
+      change,
+    });
+    return { member: toMember(answer.members[0] as MemberRecord) };
   }
 
   async transferOwnership({ groupId, newOwnerId }: pb.TransferOwnershipRequest, { userId }: Caller) {
-    const { group } = await this.#quotas.run(
+    const { answer } = await this.#quotas.run(
       { joining: [], owner: newOwnerId },
-      () => this.#store.transferOwnership(groupId, userId, newOwnerId),
+      () => this.#store.change("transferOwnership", { groupId, actorId: userId, newOwnerId }),
       async () => newOwnerId === userId || (await this.#store.getGroup(groupId))?.ownerId !== userId,
     );
-    return { group: toGroup(group) };
+    return { group: toGroup(answer.group) };
   }
 
   async listMembers({ groupId, pageSize, pageToken }: pb.ListMembersRequest, { userId }: Caller) {
@@ -217,7 +228,7 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     ]);
     if (group === undefined) throw groupNotFound(groupId);
     if (member === undefined) throw notAMember(groupId, group.joinPolicy);
-    const silence = silenceOf(group, member, deed);
+    const silence = silenceOf(group, member, Date.now(), deed);
     if (silence !== undefined) throw silence;
   }
 

@@ -108,7 +108,8 @@ function changeOf(message: LogMessage): Change | undefined {
   const userIds = members.map(({ userId }) => userId);
   const joined = members.map(({ userId, visibleFromSeq }) => ({
     userId,
-    visibleFromSeq: Number(visibleFromSeq),
+    // Not set for those who may read from this event on.
+    visibleFromSeq: Number(visibleFromSeq || seq),
   }));
   switch (change) {
     case MembershipChange.JOINED:
@@ -116,7 +117,9 @@ function changeOf(message: LogMessage): Change | undefined {
     case MembershipChange.ADDED:
       return {
         joined,
-        joinedBefore: userIds.filter((_, i) => (members[i]?.visibleFromSeq ?? seq) < seq),
+        joinedBefore: joined
+          .filter(({ visibleFromSeq }) => visibleFromSeq < Number(seq))
+          .map(({ userId }) => userId),
       };
     case MembershipChange.LEFT:
     case MembershipChange.REMOVED:

@@ -1,5 +1,5 @@
 import { type Bus, type BusHandler, subjects } from "../bus/bus.ts";
-import type { MemberStore } from "../store/ports/members.ts";
+import type { GroupStore } from "../store/ports/groups.ts";
 import type { Session } from "./session.ts";
 
 /** A user who is connected to this node. */
@@ -42,7 +42,7 @@ const none: ReadonlySet<Session> = new Set();
  * kept true by the membership events of the log.
  */
 export class Hub {
-  readonly #store: MemberStore;
+  readonly #store: GroupStore;
   readonly #bus: Bus;
   readonly #events: HubEvents;
   readonly #users = new Map<string, ConnectedUser>();
@@ -53,7 +53,7 @@ export class Hub {
   /** Users whose groups are being read. */
   readonly #loading = new Set<ConnectedUser>();
 
-  constructor(store: MemberStore, bus: Bus, events: HubEvents) {
+  constructor(store: GroupStore, bus: Bus, events: HubEvents) {
     this.#store = store;
     this.#bus = bus;
     this.#events = events;

@@ -72,15 +72,6 @@ export interface MemberRecord {
   mutedUntilMs: number;
 }
 
-/** The result of changing a group. */
-export interface GroupChange {
-  group: GroupRecord;
-  /** The members the change speaks of, as they are after it, in the order asked. For removals: as they were. */
-  members: MemberRecord[];
-  /** The events it put into the log, in order; none when nothing had to change. */
-  events: LogEvent[];
-}
-
 /** A conversation as one of its members sees it. */
 export interface ConversationRecord {
   conversationId: string;

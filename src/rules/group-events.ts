@@ -1,6 +1,6 @@
 /**
- * Makes the bodies of group and membership events. They are complete messages
- * of the proto, so that reading a log never has to add anything to them.
+ * Makes the bodies of group and membership events: messages of the proto, behind
+ * which the store writes where the event stands.
  */
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -14,13 +14,22 @@ import {
   MembershipChangedSchema,
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import { groupConversationId } from "../../wire/ids.ts";
+import { tagOf } from "../../wire/tags.ts";
 import { type GroupRecord, type MemberRecord, Role } from "../model/records.ts";
-import type { Restraint } from "./group-tables.ts";
+import type { PlaceTags, Restraint } from "./rule.ts";
 
 export { MembershipChange };
 
 /** The most members one membership event speaks of; a larger change takes several events. */
 export const maxMembersPerEvent = 500;
+
+/** The fields in which a GROUP event tells its place. */
+export const groupPlaceTags: PlaceTags = { seq: tagOf(GroupSchema.field.seq) };
+/** The fields in which a MEMBERSHIP event tells its place. */
+export const membershipPlaceTags: PlaceTags = {
+  seq: tagOf(MembershipChangedSchema.field.seq),
+  acceptTime: tagOf(MembershipChangedSchema.field.acceptTime),
+};
 
 /** Makes the proto's `Group` of a stored one; `disbandTimeMs` only for the last event of a group. */
 export function toGroup(group: GroupRecord, disbandTimeMs?: number): Group {
@@ -55,7 +64,7 @@ export function toMember(member: MemberRecord): Member {
   });
 }
 
-/** Makes the body of a GROUP event: the group as it is after it. */
+/** Makes the body of a GROUP event: the group as it is after it, but for its seq. */
 export function encodeGroup(group: GroupRecord, disbandTimeMs?: number): Uint8Array {
   return toBinary(GroupSchema, toGroup(group, disbandTimeMs));
 }
@@ -63,28 +72,24 @@ export function encodeGroup(group: GroupRecord, disbandTimeMs?: number): Uint8Ar
 /** The contents of a MEMBERSHIP event. */
 export interface MembershipEvent {
   groupId: string;
-  seq: number;
   change: MembershipChange;
   actorId: string;
-  /** At most {@link maxMembersPerEvent}. */
+  /** At most {@link maxMembersPerEvent}. Those who may read from this event on have a `visibleFromSeq` of 0. */
   members: readonly MemberRecord[];
-  acceptTimeMs: number;
   /** How many members the group has after the event. */
   memberCount: number;
 }
 
-/** Makes the body of a MEMBERSHIP event. */
+/** Makes the body of a MEMBERSHIP event, but for its seq and time. */
 export function encodeMembershipChanged(event: MembershipEvent): Uint8Array {
   return toBinary(
     MembershipChangedSchema,
     create(MembershipChangedSchema, {
       groupId: event.groupId,
       conversationId: groupConversationId(event.groupId),
-      seq: BigInt(event.seq),
       change: event.change,
       actorId: event.actorId,
       members: event.members.map(toMember),
-      acceptTime: timestampFromMs(event.acceptTimeMs),
       memberCount: event.memberCount,
     }),
   );

@@ -41,10 +41,11 @@ export function groupMuted(deed = "send to the group"): ChatError {
 export function silenceOf(
   group: Pick<GroupRecord, "muted">,
   { role, mutedUntilMs }: Pick<MemberRecord, "role" | "mutedUntilMs">,
+  nowMs: number,
   deed?: string,
 ): ChatError | undefined {
   if (role === Role.READER) return roleTooLow(`readers may not ${deed ?? "send to the group"}`);
-  const leftMs = mutedUntilMs - Date.now();
+  const leftMs = mutedUntilMs - nowMs;
   if (leftMs > 0) return memberMuted(leftMs, deed);
   return group.muted && role === Role.MEMBER ? groupMuted(deed) : undefined;
 }

@@ -1,102 +1,139 @@
+/** Groups themselves: the rules of making, setting, ending and handing them over. */
+
 import { isDeepStrictEqual } from "node:util";
-import { groupConversationId } from "../../wire/ids.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
-import { type GroupChange, type GroupRecord, type GroupSettings, Role } from "../model/records.ts";
+import { type GroupSettings, Role } from "../model/records.ts";
+import { type GroupAnswer, GroupDraft, type NewMember, unchanged } from "./group-draft.ts";
 import { MembershipChange } from "./group-events.ts";
-import { GroupLog, type NewMember } from "./group-log.ts";
+import { actorOf, groupOf } from "./group-facts.ts";
 import { groupFull, memberLimitTooLow, memberNotFound, roleTooLow } from "./group-refusals.ts";
-import type { GroupTables, OwnLog, StoredGroup } from "./group-tables.ts";
+import type { Rule } from "./rule.ts";
 
-/** Makes the changes of groups themselves: made, set, ended, handed over. */
-export function createGroupSettings(tables: GroupTables, log: OwnLog) {
-  const events = new GroupLog(tables, log);
-
-  return {
-    createGroup(
-      groupId: string,
-      ownerId: string,
-      settings: GroupSettings,
-      memberIds: readonly string[],
-    ): GroupChange {
-      if (tables.isTaken(groupId)) {
-        throw new ChatError(ErrorReason.GROUP_ID_TAKEN, `another group has or had the id "${groupId}"`);
-      }
-      const others = new Set(memberIds);
-      others.delete(ownerId);
-      const users: NewMember[] = [{ userId: ownerId, role: Role.OWNER, mutedUntilMs: 0 }];
-      for (const userId of others) users.push({ userId, role: Role.MEMBER, mutedUntilMs: 0 });
-      if (users.length > settings.memberLimit) {
-        const description = `must be at least ${users.length}, the number of members the group begins with`;
-        throw groupFull(groupId, settings.memberLimit, [
-          { field: "member_limit", rule: "member_count", description },
-        ]);
-      }
-
-      const timeMs = log.acceptTimeMs;
-      const group: StoredGroup = {
-        key: log.createConversation(groupConversationId(groupId)),
-        record: {
-          ...settings,
-          groupId,
-          ownerId,
-          memberCount: users.length,
-          createTimeMs: timeMs,
-          updateTimeMs: timeMs,
-          updaterId: ownerId,
-          seq: 1,
-        },
-      };
-      tables.insert(group);
-      const made = events.appendSettings(group, ownerId);
-      group.record.memberCount = 0;
-      const joined = events.add(group, MembershipChange.ADDED, ownerId, users, made.seq);
-      return { group: group.record, members: joined.members, events: [made, ...joined.events] };
-    },
-
-    updateGroup(groupId: string, actorId: string, settings: Partial<GroupSettings>): GroupChange {
-      const group = tables.group(groupId);
-      const { role } = tables.actor(group, actorId);
-      if (role > Role.ADMIN) throw roleTooLow("only the owner and admins may change the group");
-      const changed = { ...group.record, ...settings };
-      if (isDeepStrictEqual(changed, group.record)) return unchanged(group.record);
-      if (changed.memberLimit !== group.record.memberLimit && changed.memberLimit < changed.memberCount)
-        throw memberLimitTooLow(changed.memberLimit, changed.memberCount);
-      group.record = changed;
-      const event = events.appendSettings(group, actorId);
-      tables.save(group);
-      return { group: group.record, members: [], events: [event] };
-    },
-
-    disbandGroup(groupId: string, actorId: string): GroupChange {
-      const group = tables.group(groupId);
-      if (tables.actor(group, actorId).role !== Role.OWNER)
-        throw roleTooLow("only the owner may disband the group");
-      const event = events.appendDisbanded(group, actorId);
-      tables.save(group);
-      tables.disband(group, event);
-      return { group: group.record, members: [], events: [event] };
-    },
-
-    transferOwnership(groupId: string, actorId: string, newOwnerId: string): GroupChange {
-      const group = tables.group(groupId);
-      const owner = tables.actor(group, actorId);
-      if (owner.role !== Role.OWNER) throw roleTooLow("only the owner may hand over the group");
-      const heir = tables.member(group, newOwnerId);
-      if (heir === undefined) throw memberNotFound(groupId, newOwnerId);
-      if (newOwnerId === actorId) return unchanged(group.record);
-      // Nobody could lift a mute of the owner.
-      const members = [
-        { ...heir, role: Role.OWNER, mutedUntilMs: 0 },
-        { ...owner, role: Role.ADMIN },
-      ];
-      const event = events.update(group, actorId, members);
-      group.record.ownerId = newOwnerId;
-      tables.save(group);
-      return { group: group.record, members, events: [event] };
-    },
-  };
+/** A request to make a group. */
+export interface CreateGroup {
+  groupId: string;
+  ownerId: string;
+  settings: GroupSettings;
+  /** The members it begins with, beside the owner. */
+  memberIds: readonly string[];
 }
 
-function unchanged(group: GroupRecord): GroupChange {
-  return { group, members: [], events: [] };
+/**
+ * Makes a group with two events: its settings, then its members. The id of a
+ * group that was disbanded stays taken.
+ *
+ * Refusals: GROUP_ID_TAKEN, GROUP_FULL.
+ */
+export const createGroup: Rule<CreateGroup, GroupAnswer> = {
+  needs: ({ groupId }) => ({ groupId, memberIds: [] }),
+  decide({ groupId, ownerId, settings, memberIds }, facts) {
+    if (facts.group !== undefined)
+      throw new ChatError(ErrorReason.GROUP_ID_TAKEN, `another group has or had the id "${groupId}"`);
+    const others = new Set(memberIds);
+    others.delete(ownerId);
+    const users: NewMember[] = [{ userId: ownerId, role: Role.OWNER, mutedUntilMs: 0 }];
+    for (const userId of others) users.push({ userId, role: Role.MEMBER, mutedUntilMs: 0 });
+    if (users.length > settings.memberLimit) {
+      const description = `must be at least ${users.length}, the number of members the group begins with`;
+      throw groupFull(groupId, settings.memberLimit, [
+        { field: "member_limit", rule: "member_count", description },
+      ]);
+    }
+
+    const timeMs = facts.nowMs;
+    const draft = new GroupDraft(
+      {
+        ...settings,
+        groupId,
+        ownerId,
+        memberCount: users.length,
+        createTimeMs: timeMs,
+        updateTimeMs: timeMs,
+        updaterId: ownerId,
+        seq: 0,
+      },
+      timeMs,
+    );
+    const made = draft.tellSettings(ownerId);
+    draft.record.memberCount = 0;
+    draft.add(MembershipChange.ADDED, ownerId, users, made);
+    return draft.decision(users.map(({ userId }) => userId));
+  },
+};
+
+/** A request to change settings. */
+export interface UpdateGroup {
+  groupId: string;
+  actorId: string;
+  settings: Partial<GroupSettings>;
 }
+
+/**
+ * Changes settings.
+ *
+ * Refusals: GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_LIMIT_TOO_LOW.
+ */
+export const updateGroup: Rule<UpdateGroup, GroupAnswer> = {
+  needs: ({ groupId, actorId }) => ({ groupId, memberIds: [actorId] }),
+  decide({ groupId, actorId, settings }, facts) {
+    const group = groupOf(facts, groupId);
+    if (actorOf(facts, group, actorId).role > Role.ADMIN)
+      throw roleTooLow("only the owner and admins may change the group");
+    const changed = { ...group, ...settings };
+    if (isDeepStrictEqual(changed, group)) return unchanged(group);
+    if (changed.memberLimit !== group.memberLimit && changed.memberLimit < changed.memberCount)
+      throw memberLimitTooLow(changed.memberLimit, changed.memberCount);
+    const draft = new GroupDraft(changed, facts.nowMs);
+    draft.tellSettings(actorId);
+    return draft.decision();
+  },
+};
+
+/**
+ * Ends a group: its last event goes to all members, who are members no more.
+ *
+ * Refusals: GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW.
+ */
+export const disbandGroup: Rule<{ groupId: string; actorId: string }, GroupAnswer> = {
+  needs: ({ groupId, actorId }) => ({ groupId, memberIds: [actorId] }),
+  decide({ groupId, actorId }, facts) {
+    const group = groupOf(facts, groupId);
+    if (actorOf(facts, group, actorId).role !== Role.OWNER)
+      throw roleTooLow("only the owner may disband the group");
+    const draft = new GroupDraft(group, facts.nowMs);
+    draft.disband(actorId);
+    return draft.decision();
+  },
+};
+
+/** A request to hand a group over. */
+export interface TransferOwnership {
+  groupId: string;
+  actorId: string;
+  newOwnerId: string;
+}
+
+/**
+ * Makes another member the owner; the former owner becomes an admin.
+ *
+ * Refusals: GROUP_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, MEMBER_NOT_FOUND.
+ */
+export const transferOwnership: Rule<TransferOwnership, GroupAnswer> = {
+  needs: ({ groupId, actorId, newOwnerId }) => ({ groupId, memberIds: [actorId, newOwnerId] }),
+  decide({ groupId, actorId, newOwnerId }, facts) {
+    const group = groupOf(facts, groupId);
+    const owner = actorOf(facts, group, actorId);
+    if (owner.role !== Role.OWNER) throw roleTooLow("only the owner may hand over the group");
+    const heir = facts.members.get(newOwnerId);
+    if (heir === undefined) throw memberNotFound(groupId, newOwnerId);
+    if (newOwnerId === actorId) return unchanged(group);
+    // Nobody could lift a mute of the owner.
+    const members = [
+      { ...heir, role: Role.OWNER, mutedUntilMs: 0 },
+      { ...owner, role: Role.ADMIN },
+    ];
+    const draft = new GroupDraft({ ...group, ownerId: newOwnerId }, facts.nowMs);
+    draft.update(actorId, members);
+    return draft.decision([newOwnerId, actorId], new Map(members.map((member) => [member.userId, member])));
+  },
+};

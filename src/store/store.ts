@@ -24,13 +24,13 @@
  */
 
 import type { CatchUpStore } from "./ports/catch-up.ts";
+import type { ChangeStore } from "./ports/changes.ts";
 import type { ConversationStore } from "./ports/conversations.ts";
 import type { DeviceStore } from "./ports/devices.ts";
 import type { GroupStore } from "./ports/groups.ts";
 import type { StoreHealth } from "./ports/health.ts";
 import type { StoreIdentity } from "./ports/identity.ts";
 import type { LogStore } from "./ports/log.ts";
-import type { MemberStore } from "./ports/members.ts";
 import type { SessionStore } from "./ports/sessions.ts";
 import type { UserStore } from "./ports/users.ts";
 
@@ -38,10 +38,10 @@ import type { UserStore } from "./ports/users.ts";
 export interface Store
   extends StoreIdentity,
     LogStore,
+    ChangeStore,
     CatchUpStore,
     ConversationStore,
     GroupStore,
-    MemberStore,
     DeviceStore,
     SessionStore,
     UserStore,

@@ -16,6 +16,7 @@ import { parseConversationId } from "../../wire/ids.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
 import { settings, toGroup, toUser, unique } from "../contracts/store-support.ts";
 import { eventually } from "../support/eventually.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { seed } from "../support/seed.ts";
 
 let store: Store;
@@ -208,8 +209,8 @@ test("whatever a bus loses, doubles and turns round, a node hands on what concer
       async (commits, fates) => {
         const [sender, reader, other] = [unique("sender"), unique("reader"), unique("other")];
         const [group, otherGroup] = [unique("g"), unique("g")];
-        await store.createGroup(group, sender, settings(), [reader]);
-        await store.createGroup(otherGroup, sender, settings(), [other]);
+        await groupChanges(store).createGroup(group, sender, settings(), [reader]);
+        await groupChanges(store).createGroup(otherGroup, sender, settings(), [other]);
         const mine = new Set([subjects.user(reader), subjects.group(group)]);
         const frame = createLogFramer(store.epoch, store.salt);
         const got: LogMessage[] = [];

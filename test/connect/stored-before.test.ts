@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { JoinPolicy } from "../../src/model/records.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 const conversationId = "d:ada:ben";
@@ -41,9 +42,9 @@ beforeAll(async () => {
     memberLimit: 10,
     attributes: {},
   };
-  await store.createGroup("g", "ada", settings, ["ben"]);
+  await groupChanges(store).createGroup("g", "ada", settings, ["ben"]);
   // The year 287,396.
-  await store.updateMember("g", "ada", "ben", { mutedUntilMs: Number.MAX_SAFE_INTEGER });
+  await groupChanges(store).updateMember("g", "ada", "ben", { mutedUntilMs: Number.MAX_SAFE_INTEGER });
   await store.close();
   server = await startTestServer({ dataDir });
   ({ token } = await server.login("ben"));

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { groupChanges } from "../support/group-changes.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, toGroup, toUser, unique } from "./store-support.ts";
 
@@ -17,7 +18,7 @@ export function audienceTests(tested: () => StoreUnderTest): void {
   test("an event about a message is withheld from members who may not read that message", async () => {
     const { groupId, conversationId, o, m, x } = await createStaffedGroup(tested().store);
     const { seq: early } = await tested().store.append(toGroup(o, groupId));
-    const { members } = await tested().store.joinGroup(groupId, x);
+    const { members } = await groupChanges(tested().store).joinGroup(groupId, x);
     const { seq: late } = await tested().store.append(toGroup(o, groupId));
     expect(members[0]?.visibleFromSeq).toBeGreaterThan(early);
     await tested().appendUnknown(conversationId, { aboutSeq: early });
@@ -34,7 +35,7 @@ export function audienceTests(tested: () => StoreUnderTest): void {
     const { seq } = await tested().store.append(toGroup(o, groupId));
     await tested().appendUnknown(conversationId, { userIds: [a, 'a "quoted" one'] });
     await tested().appendUnknown(conversationId, { userIds: [] });
-    await tested().store.leaveGroup(groupId, m);
+    await groupChanges(tested().store).leaveGroup(groupId, m);
     expect((await missedBy(a)).withheld).toEqual([seq + 2]);
     expect((await missedBy(o)).withheld).toEqual([seq + 1, seq + 2]);
     expect((await missedBy(m)).withheld).toEqual([seq + 1, seq + 2]);
@@ -45,9 +46,9 @@ export function audienceTests(tested: () => StoreUnderTest): void {
     const { groupId, conversationId, o, m } = await createStaffedGroup(tested().store);
     const { seq } = await tested().store.append(toGroup(o, groupId));
     await tested().appendUnknown(conversationId, { aboutSeq: seq });
-    await tested().store.leaveGroup(groupId, m);
+    await groupChanges(tested().store).leaveGroup(groupId, m);
     await tested().store.append(toGroup(o, groupId));
-    await tested().store.joinGroup(groupId, m);
+    await groupChanges(tested().store).joinGroup(groupId, m);
     await tested().appendUnknown(conversationId, { aboutSeq: seq });
     const { seqs, withheld } = await missedBy(m);
     expect(withheld).toEqual([seqs.at(-1)]);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { ErrorReason } from "../../src/model/errors.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, refused, toGroup, toUser, unique } from "./store-support.ts";
 
@@ -86,12 +87,12 @@ export function conversationTests(tested: () => StoreUnderTest): void {
     const { store } = tested();
     const { groupId, conversationId, o, m, x } = await createStaffedGroup(store);
     const old = await store.append(toGroup(m, groupId));
-    await store.joinGroup(groupId, x);
+    await groupChanges(store).joinGroup(groupId, x);
     const joined = await store.getConversation(x, conversationId);
     expect(joined).toMatchObject({ lastSeq: 6, unreadCount: 0, lastMessage: undefined });
     await store.append(toGroup(o, groupId));
     const own = await store.append(toGroup(x, groupId));
-    await store.updateGroup(groupId, o, { name: "other" });
+    await groupChanges(store).updateGroup(groupId, o, { name: "other" });
     const record = await store.getConversation(x, conversationId);
     expect(record).toMatchObject({ lastSeq: 9, unreadCount: 1, lastMessage: { position: own.position } });
     expect(await store.getConversation(m, conversationId)).toMatchObject({ unreadCount: 2 });
@@ -118,10 +119,10 @@ export function conversationTests(tested: () => StoreUnderTest): void {
     );
     expect(await known(me, [peer, x])).toEqual([peer]);
     expect(await known(peer, [me, m])).toEqual([me]);
-    await store.leaveGroup(groupId, r);
+    await groupChanges(store).leaveGroup(groupId, r);
     expect(await known(r, [o, a, m])).toEqual([]);
     expect(await known(m, [o, r])).toEqual([o]);
-    await store.disbandGroup(groupId, o);
+    await groupChanges(store).disbandGroup(groupId, o);
     expect(await known(o, [a, m])).toEqual([]);
     const many = Array.from({ length: 1_000 }, (_, n) => `${me}-${n}`);
     expect(await known(me, [...many, peer])).toEqual([peer]);
@@ -131,7 +132,7 @@ export function conversationTests(tested: () => StoreUnderTest): void {
     const { store } = tested();
     const { groupId, conversationId, m } = await createStaffedGroup(store);
     expect(await store.listConversations(m, all, false, 10)).toHaveLength(1);
-    await store.leaveGroup(groupId, m);
+    await groupChanges(store).leaveGroup(groupId, m);
     expect(await store.listConversations(m, all, false, 10)).toEqual([]);
     await refused(store.markRead(m, conversationId, 1), ErrorReason.CONVERSATION_NOT_FOUND);
   });

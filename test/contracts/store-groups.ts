@@ -8,6 +8,7 @@ import {
 import { ErrorReason } from "../../src/model/errors.ts";
 import { JoinPolicy, Role } from "../../src/model/records.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, range, refused, settings, toGroup, toUser, unique } from "./store-support.ts";
 
@@ -26,8 +27,8 @@ export function groupTests(tested: () => StoreUnderTest): void {
       string,
       string,
     ];
-    await store.createGroup(first, o, settings(), [a]);
-    await store.createGroup(second, o, settings(), [a]);
+    await groupChanges(store).createGroup(first, o, settings(), [a]);
+    await groupChanges(store).createGroup(second, o, settings(), [a]);
     await store.append(toUser(o, a));
     expect(await store.countGroups([o, a, nobody])).toEqual(
       new Map([
@@ -35,9 +36,9 @@ export function groupTests(tested: () => StoreUnderTest): void {
         [a, { joined: 2, owned: 0 }],
       ]),
     );
-    await store.transferOwnership(first, o, a);
-    await store.leaveGroup(first, o);
-    await store.disbandGroup(second, o);
+    await groupChanges(store).transferOwnership(first, o, a);
+    await groupChanges(store).leaveGroup(first, o);
+    await groupChanges(store).disbandGroup(second, o);
     expect(await store.countGroups([o, a])).toEqual(new Map([[a, { joined: 1, owned: 1 }]]));
     expect(await store.countGroups([])).toEqual(new Map());
   });
@@ -46,7 +47,7 @@ export function groupTests(tested: () => StoreUnderTest): void {
     const { store } = tested();
     const [groupId, o, a, b] = [unique("g"), unique("o"), unique("a"), unique("b")];
     const given = settings({ name: "näme", attributes: { k: "v\u0000\n" }, muted: true });
-    const { group, members, events } = await store.createGroup(groupId, o, given, [b, a, b, o]);
+    const { group, members, events } = await groupChanges(store).createGroup(groupId, o, given, [b, a, b, o]);
     expect(group).toMatchObject({ ...given, groupId, ownerId: o, memberCount: 3, seq: 1, updaterId: o });
     expect(await store.getGroup(groupId)).toEqual(group);
     expect(members.map((member) => member.userId)).toEqual([o, b, a]);
@@ -81,30 +82,30 @@ export function groupTests(tested: () => StoreUnderTest): void {
   test("an id stays taken, also by a group that was disbanded", async () => {
     const { store } = tested();
     const { groupId, o } = await createStaffedGroup(store);
-    await refused(store.createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
-    await store.disbandGroup(groupId, o);
-    await refused(store.createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
+    await refused(groupChanges(store).createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
+    await groupChanges(store).disbandGroup(groupId, o);
+    await refused(groupChanges(store).createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
   });
 
   test("a group cannot begin with more members than its limit, and then is not there", async () => {
     const { store } = tested();
     const groupId = unique("g");
     const error = await refused(
-      store.createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a", "b"]),
+      groupChanges(store).createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a", "b"]),
       ErrorReason.GROUP_FULL,
     );
     expect(error).toMatchObject({
       details: { quota: { subject: expect.any(String) }, violations: [{ field: "member_limit" }] },
     });
     expect(await store.getGroup(groupId)).toBeUndefined();
-    await store.createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a"]);
+    await groupChanges(store).createGroup(groupId, "o", settings({ memberLimit: 2 }), ["a"]);
   });
 
   test("more than 500 members are told of in several events", async () => {
     const { store } = tested();
     const groupId = unique("g");
     const ids = Array.from({ length: 600 }, (_, n) => `${groupId}-${n}`);
-    const { events, members } = await store.createGroup(
+    const { events, members } = await groupChanges(store).createGroup(
       groupId,
       "owner",
       settings({ memberLimit: 2000 }),
@@ -114,10 +115,10 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect(events.slice(1).map((event) => changeOf(event).memberCount)).toEqual([500, 601]);
     expect(new Set(members.map((member) => member.joinSeq))).toEqual(new Set([1]));
     const more = Array.from({ length: 501 }, (_, n) => `${groupId}-more-${n}`);
-    const added = await store.addMembers(groupId, "owner", more, Role.MEMBER);
+    const added = await groupChanges(store).addMembers(groupId, "owner", more, Role.MEMBER);
     expect(added.events.map((event) => event.seq)).toEqual([4, 5]);
     expect(added.members.at(-1)).toMatchObject({ joinSeq: 5, visibleFromSeq: 5 });
-    const removed = await store.removeMembers(groupId, "owner", more);
+    const removed = await groupChanges(store).removeMembers(groupId, "owner", more);
     expect(removed.events.map((event) => changeOf(event).memberCount)).toEqual([602, 601]);
     expect(removed.group.memberCount).toBe(601);
   });
@@ -126,9 +127,9 @@ export function groupTests(tested: () => StoreUnderTest): void {
     const { store } = tested();
     const { groupId, a, m, x } = await createStaffedGroup(store);
     const before = await store.getGroup(groupId);
-    const same = await store.updateGroup(groupId, a, { name: "a group", attributes: {} });
+    const same = await groupChanges(store).updateGroup(groupId, a, { name: "a group", attributes: {} });
     expect(same).toEqual({ group: before, members: [], events: [] });
-    const { group, events } = await store.updateGroup(groupId, a, {
+    const { group, events } = await groupChanges(store).updateGroup(groupId, a, {
       name: "new",
       joinPolicy: JoinPolicy.CLOSED,
     });
@@ -142,16 +143,16 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect(await store.getGroup(groupId)).toEqual(group);
     expect(events).toHaveLength(1);
     expect(groupOf(events[0])).toMatchObject({ name: "new", seq: 5n, updaterId: a, memberCount: 4 });
-    await refused(store.updateGroup(groupId, m, { name: "no" }), ROLE_TOO_LOW);
-    await refused(store.updateGroup(groupId, x, { name: "no" }), GROUP_NOT_FOUND);
+    await refused(groupChanges(store).updateGroup(groupId, m, { name: "no" }), ROLE_TOO_LOW);
+    await refused(groupChanges(store).updateGroup(groupId, x, { name: "no" }), GROUP_NOT_FOUND);
   });
 
   test("the owner disbands a group: a last event, no members, and nothing more", async () => {
     const { store } = tested();
     const { groupId, conversationId, o, a, m, x } = await createStaffedGroup(store);
-    await refused(store.disbandGroup(groupId, a), ROLE_TOO_LOW);
-    await refused(store.disbandGroup(groupId, x), NOT_A_MEMBER);
-    const { events } = await store.disbandGroup(groupId, o);
+    await refused(groupChanges(store).disbandGroup(groupId, a), ROLE_TOO_LOW);
+    await refused(groupChanges(store).disbandGroup(groupId, x), NOT_A_MEMBER);
+    const { events } = await groupChanges(store).disbandGroup(groupId, o);
     expect(groupOf(events[0]).disbandTime).toBeDefined();
     expect(await store.getGroup(groupId)).toBeUndefined();
     expect(await store.getMember(groupId, m)).toBeUndefined();
@@ -162,9 +163,9 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect(missed.events).toEqual(events);
     for (const later of [
       store.append(toGroup(o, groupId)),
-      store.joinGroup(groupId, x),
-      store.updateGroup(groupId, o, { name: "x" }),
-      store.disbandGroup(groupId, o),
+      groupChanges(store).joinGroup(groupId, x),
+      groupChanges(store).updateGroup(groupId, o, { name: "x" }),
+      groupChanges(store).disbandGroup(groupId, o),
     ]) {
       await refused(later, GROUP_NOT_FOUND);
     }
@@ -173,11 +174,11 @@ export function groupTests(tested: () => StoreUnderTest): void {
   test("the owner hands the group over and is an admin then", async () => {
     const { store } = tested();
     const { groupId, o, a, r, x } = await createStaffedGroup(store);
-    await store.updateMember(groupId, o, r, { mutedUntilMs: Date.now() + 60_000 });
-    await refused(store.transferOwnership(groupId, a, r), ROLE_TOO_LOW);
-    await refused(store.transferOwnership(groupId, o, x), MEMBER_NOT_FOUND);
-    expect((await store.transferOwnership(groupId, o, o)).events).toEqual([]);
-    const { group, members, events } = await store.transferOwnership(groupId, o, r);
+    await groupChanges(store).updateMember(groupId, o, r, { mutedUntilMs: Date.now() + 60_000 });
+    await refused(groupChanges(store).transferOwnership(groupId, a, r), ROLE_TOO_LOW);
+    await refused(groupChanges(store).transferOwnership(groupId, o, x), MEMBER_NOT_FOUND);
+    expect((await groupChanges(store).transferOwnership(groupId, o, o)).events).toEqual([]);
+    const { group, members, events } = await groupChanges(store).transferOwnership(groupId, o, r);
     expect(group.ownerId).toBe(r);
     expect(members).toMatchObject([
       { userId: r, role: Role.OWNER, mutedUntilMs: 0 },
@@ -187,15 +188,15 @@ export function groupTests(tested: () => StoreUnderTest): void {
     expect(changeOf(events[0]).members.map((member) => member.userId)).toEqual([r, o]);
     expect(await store.getGroup(groupId)).toEqual(group);
     await store.append(toGroup(r, groupId));
-    await store.leaveGroup(groupId, o);
+    await groupChanges(store).leaveGroup(groupId, o);
   });
 
   test("of some users those are found who are members now", async () => {
     const { store } = tested();
     const [owner, member, gone] = [unique("o"), unique("m"), unique("l")];
     const groupId = unique("g");
-    await store.createGroup(groupId, owner, settings(), [member, gone]);
-    await store.leaveGroup(groupId, gone);
+    await groupChanges(store).createGroup(groupId, owner, settings(), [member, gone]);
+    await groupChanges(store).leaveGroup(groupId, gone);
     const found = await store.getMembers(groupId, [gone, "nobody", member, owner]);
     expect(new Map(found.map((each) => [each.userId, each.role]))).toEqual(
       new Map([
@@ -214,11 +215,11 @@ export function groupTests(tested: () => StoreUnderTest): void {
     const ids = ["a", "Z", "é", "Ａ", "😀", "10", "9"];
     const byBytes = [...ids].sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)));
     const groupId = unique("g");
-    await store.createGroup(groupId, "9", settings(), ids);
+    await groupChanges(store).createGroup(groupId, "9", settings(), ids);
     expect((await store.listMembers(groupId, "", 100)).map((member) => member.userId)).toEqual(byBytes);
     expect((await store.listMembers(groupId, "é", 1)).map((member) => member.userId)).toEqual(["Ａ"]);
     const groups = ids.map((id) => `${groupId}${id}`);
-    await Promise.all(groups.map((id) => store.createGroup(id, u, settings(), [])));
+    await Promise.all(groups.map((id) => groupChanges(store).createGroup(id, u, settings(), [])));
     const listed = (await store.listGroups(u, "", 100)).map((group) => group.groupId);
     expect(listed).toEqual(byBytes.map((id) => `${groupId}${id}`));
     expect((await store.listGroups(u, `${groupId}é`, 2)).map((group) => group.groupId)).toEqual(
@@ -233,7 +234,7 @@ export function groupTests(tested: () => StoreUnderTest): void {
   test("a user's groups come with what they may read there, and the position up to which that is true", async () => {
     const { store } = tested();
     const { groupId, x } = await createStaffedGroup(store);
-    const { events } = await store.joinGroup(groupId, x);
+    const { events } = await groupChanges(store).joinGroup(groupId, x);
     const { memberships, through } = await store.listMemberships(x);
     expect(memberships).toEqual([
       { groupId, visibleFromSeq: (await store.getMember(groupId, x))?.visibleFromSeq },

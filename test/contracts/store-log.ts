@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { ErrorReason } from "../../src/model/errors.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import type { StoreUnderTest } from "./store.ts";
 import {
   bodyOf,
@@ -63,8 +64,8 @@ export function logTests(tested: () => StoreUnderTest): void {
     expect(seen).toEqual([await store.readPosition(first.position)]);
     await Promise.all([
       store.append(draft),
-      store.createGroup(groupId, a, settings(), [b]),
-      refused(store.joinGroup(groupId, b), ErrorReason.ALREADY_A_MEMBER),
+      groupChanges(store).createGroup(groupId, a, settings(), [b]),
+      refused(groupChanges(store).joinGroup(groupId, b), ErrorReason.ALREADY_A_MEMBER),
       store.append(toGroup(b, groupId)),
     ]);
     expect(seen).toEqual(await store.readTail(first.position - 1, 10));
@@ -78,7 +79,7 @@ export function logTests(tested: () => StoreUnderTest): void {
     const stopListening = store.onAppended((events) => runs.push(events.map(({ position }) => position)));
     const [a, b, groupId] = [unique("a"), unique("b"), unique("g")];
     const sends = Array.from({ length: 50 }, () => store.append(toUser(a, b)));
-    await Promise.all([...sends, store.createGroup(groupId, a, settings(), [b])]);
+    await Promise.all([...sends, groupChanges(store).createGroup(groupId, a, settings(), [b])]);
     stopListening();
     await store.append(toUser(a, b));
     expect(runs.flat()).toEqual(Array.from({ length: 52 }, (_, n) => from + n + 1));
@@ -94,7 +95,12 @@ export function logTests(tested: () => StoreUnderTest): void {
     expect(await store.append(draft)).toEqual({ ...first, duplicate: true });
     expect(await store.append({ ...draft, clientMessageId: "1" })).toMatchObject({ duplicate: false });
     const name = "a\u0000b'\\";
-    await store.createGroup(groupId, a, settings({ name, attributes: { "\u0000": "\u0000" } }), []);
+    await groupChanges(store).createGroup(
+      groupId,
+      a,
+      settings({ name, attributes: { "\u0000": "\u0000" } }),
+      [],
+    );
     expect(await store.getGroup(groupId)).toMatchObject({ name, attributes: { "\u0000": "\u0000" } });
     expect(await store.openDevice(a, "d", 1, name)).toMatchObject({ name });
     // Ids of conversations come from clients as well; these are none.
@@ -187,7 +193,7 @@ export function logTests(tested: () => StoreUnderTest): void {
     const { groupId, m } = await createStaffedGroup(store);
     const draft = toGroup(m, groupId, { clientMessageId: "id" });
     const first = await store.append(draft);
-    await store.leaveGroup(groupId, m);
+    await groupChanges(store).leaveGroup(groupId, m);
     expect(await store.append(draft)).toEqual({ ...first, duplicate: true });
     await refused(store.append({ ...draft, body: bodyOf("x") }), ErrorReason.CLIENT_MESSAGE_ID_REUSED);
     await refused(store.append({ ...draft, clientMessageId: "2" }), ErrorReason.NOT_A_MEMBER);
@@ -207,7 +213,7 @@ export function logTests(tested: () => StoreUnderTest): void {
 
     const { groupId, m, o, x } = await createStaffedGroup(store);
     const old = await store.append(toGroup(m, groupId));
-    const { events } = await store.joinGroup(groupId, x);
+    const { events } = await groupChanges(store).joinGroup(groupId, x);
     expect(await store.append(toGroup(o, groupId, { replyTo: old }))).toMatchObject({ duplicate: false });
     await refused(store.append(toGroup(x, groupId, { replyTo: old })), missing);
     await refused(store.append(toGroup(o, groupId, { replyTo: events[0] as LogEvent })), missing);

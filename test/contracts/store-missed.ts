@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { type MissedConversation, type MissedPage, Role } from "../../src/model/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { LogEvent } from "../../wire/log-event.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { seed } from "../support/seed.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { type Action, actions, MembershipModel } from "./store-model.ts";
@@ -55,7 +56,7 @@ export function missedTests(tested: () => StoreUnderTest): void {
     const { store } = tested();
     const { groupId, o, m } = await createStaffedGroup(store);
     const { position } = await store.append(toGroup(o, groupId));
-    const { events } = await store.removeMembers(groupId, o, [m]);
+    const { events } = await groupChanges(store).removeMembers(groupId, o, [m]);
     await store.append(toGroup(o, groupId));
     const page = await store.readMissed(m, position - 1, 100, 1e6);
     expect(page.events.map((event) => event.seq)).toEqual([5, 6]);
@@ -72,8 +73,8 @@ export function missedTests(tested: () => StoreUnderTest): void {
     const staffed = [await createStaffedGroup(store), await createStaffedGroup(store)];
     const userId = unique("leaver");
     for (const { groupId, o } of staffed) {
-      await store.addMembers(groupId, o, [userId], Role.MEMBER);
-      await store.leaveGroup(groupId, userId);
+      await groupChanges(store).addMembers(groupId, o, [userId], Role.MEMBER);
+      await groupChanges(store).leaveGroup(groupId, userId);
     }
     const first = await store.listMissed(userId, after, 0, 100, 0);
     const second = await store.listMissed(userId, after, first.next ?? 0, 100, 0);
@@ -98,7 +99,7 @@ export function missedTests(tested: () => StoreUnderTest): void {
 
     const { groupId, m, x } = await createStaffedGroup(store, { historyForNewMembers: true });
     await store.append(toGroup(m, groupId));
-    await store.joinGroup(groupId, x);
+    await groupChanges(store).joinGroup(groupId, x);
     const next = await store.append(toGroup(m, groupId));
     expect(await store.firstUnreadPosition(x)).toBe(next.position - 1);
   });
@@ -120,17 +121,17 @@ function start(store: Store, model: MembershipModel, action: Action): Promise<un
   const groupId = model.groupIds[action.group] as string;
   switch (action.type) {
     case "create":
-      return store.createGroup(groupId, userId, model.settings, [otherId]);
+      return groupChanges(store).createGroup(groupId, userId, model.settings, [otherId]);
     case "join":
-      return store.joinGroup(groupId, userId);
+      return groupChanges(store).joinGroup(groupId, userId);
     case "leave":
-      return store.leaveGroup(groupId, userId);
+      return groupChanges(store).leaveGroup(groupId, userId);
     case "add":
-      return store.addMembers(groupId, userId, [otherId], Role.MEMBER);
+      return groupChanges(store).addMembers(groupId, userId, [otherId], Role.MEMBER);
     case "remove":
-      return store.removeMembers(groupId, userId, [otherId]);
+      return groupChanges(store).removeMembers(groupId, userId, [otherId]);
     case "disband":
-      return store.disbandGroup(groupId, userId);
+      return groupChanges(store).disbandGroup(groupId, userId);
     case "sendGroup":
       return store.append(toGroup(userId, groupId, { body: bodyOf(JSON.stringify(action)) }));
     case "sendDirect":

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { ErrorReason } from "../../src/model/errors.ts";
 import { JoinPolicy, type MemberRecord, Role } from "../../src/model/records.ts";
 import type { Store } from "../../src/store/store.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { seed } from "../support/seed.ts";
 import type { StoreUnderTest } from "./store.ts";
 import { createStaffedGroup, refused, settings, toGroup, unique } from "./store-support.ts";
@@ -16,20 +17,22 @@ const ways: Record<
   (store: Store, groupId: string, o: string, userId: string) => Promise<MemberRecord[]>
 > = {
   "leaving and joining": async (store, groupId, _o, userId) => {
-    await store.leaveGroup(groupId, userId);
-    return (await store.joinGroup(groupId, userId)).members;
+    await groupChanges(store).leaveGroup(groupId, userId);
+    return (await groupChanges(store).joinGroup(groupId, userId)).members;
   },
   "leaving and being added": async (store, groupId, o, userId) => {
-    await store.leaveGroup(groupId, userId);
-    return (await store.addMembers(groupId, o, [unique("other"), userId], Role.MEMBER)).members.slice(1);
+    await groupChanges(store).leaveGroup(groupId, userId);
+    return (
+      await groupChanges(store).addMembers(groupId, o, [unique("other"), userId], Role.MEMBER)
+    ).members.slice(1);
   },
   "being removed and joining": async (store, groupId, o, userId) => {
-    await store.removeMembers(groupId, o, [userId]);
-    return (await store.joinGroup(groupId, userId)).members;
+    await groupChanges(store).removeMembers(groupId, o, [userId]);
+    return (await groupChanges(store).joinGroup(groupId, userId)).members;
   },
   "being removed and added": async (store, groupId, o, userId) => {
-    await store.removeMembers(groupId, o, [userId]);
-    return (await store.addMembers(groupId, o, [userId], Role.MEMBER)).members;
+    await groupChanges(store).removeMembers(groupId, o, [userId]);
+    return (await groupChanges(store).addMembers(groupId, o, [userId], Role.MEMBER)).members;
   },
 };
 
@@ -40,8 +43,8 @@ export function restraintTests(tested: () => StoreUnderTest): void {
       const { store } = tested();
       const { groupId, o, m, r } = await createStaffedGroup(store);
       const mutedUntilMs = soonMs();
-      await store.updateMember(groupId, o, m, { mutedUntilMs });
-      await store.updateMember(groupId, o, r, { mutedUntilMs });
+      await groupChanges(store).updateMember(groupId, o, m, { mutedUntilMs });
+      await groupChanges(store).updateMember(groupId, o, r, { mutedUntilMs });
       // Twice: what was kept over one stay is kept over the next.
       for (let n = 0; n < 2; n++) {
         for (const [userId, role] of [
@@ -57,7 +60,7 @@ export function restraintTests(tested: () => StoreUnderTest): void {
       await tested().reopen();
       const again = tested().store;
       expect(await way(again, groupId, o, m)).toMatchObject([{ userId: m, role: Role.MEMBER, mutedUntilMs }]);
-      await again.updateMember(groupId, o, m, { mutedUntilMs: 0 });
+      await groupChanges(again).updateMember(groupId, o, m, { mutedUntilMs: 0 });
       expect(await way(again, groupId, o, m)).toMatchObject([{ role: Role.MEMBER, mutedUntilMs: 0 }]);
       await again.append(toGroup(m, groupId));
     },
@@ -67,12 +70,12 @@ export function restraintTests(tested: () => StoreUnderTest): void {
     const { store } = tested();
     const groupId = unique("g");
     const ids = Array.from({ length: 600 }, (_, n) => `${groupId}-${n}`);
-    await store.createGroup(groupId, "owner", settings(), []);
-    await store.addMembers(groupId, "owner", ids, Role.READER);
+    await groupChanges(store).createGroup(groupId, "owner", settings(), []);
+    await groupChanges(store).addMembers(groupId, "owner", ids, Role.READER);
     const mutedUntilMs = soonMs();
-    await store.updateMember(groupId, "owner", ids[599] as string, { mutedUntilMs });
-    await store.removeMembers(groupId, "owner", ids);
-    const { members } = await store.addMembers(groupId, "owner", ids, Role.MEMBER);
+    await groupChanges(store).updateMember(groupId, "owner", ids[599] as string, { mutedUntilMs });
+    await groupChanges(store).removeMembers(groupId, "owner", ids);
+    const { members } = await groupChanges(store).addMembers(groupId, "owner", ids, Role.MEMBER);
     expect(new Set(members.map(({ role }) => role))).toEqual(new Set([Role.READER]));
     expect(members.filter((member) => member.mutedUntilMs !== 0)).toMatchObject([{ userId: ids[599] }]);
     expect(await store.getMember(groupId, ids[599] as string)).toEqual(members[599]);
@@ -99,7 +102,7 @@ export function restraintTests(tested: () => StoreUnderTest): void {
         const { store } = tested();
         const groupId = unique("g");
         const o = unique("o");
-        await store.createGroup(groupId, o, settings(), []);
+        await groupChanges(store).createGroup(groupId, o, settings(), []);
         const users = [0, 1, 2].map((n) => ({
           userId: `${o}-${n}`,
           isMember: false,
@@ -117,8 +120,8 @@ export function restraintTests(tested: () => StoreUnderTest): void {
             Object.assign(user, { isMember: true, role: isReader ? Role.READER : named });
             const { members } =
               what === "join"
-                ? await store.joinGroup(groupId, userId)
-                : await store.addMembers(groupId, o, [userId], named);
+                ? await groupChanges(store).joinGroup(groupId, userId)
+                : await groupChanges(store).addMembers(groupId, o, [userId], named);
             expect(members).toEqual([await store.getMember(groupId, userId)]);
           } else if (what === "send") {
             const isSilent = user.role === Role.READER || user.mutedUntilMs > Date.now();
@@ -126,14 +129,14 @@ export function restraintTests(tested: () => StoreUnderTest): void {
             if (user.isMember && !isSilent) await sent;
             else await expect(sent).rejects.toThrow();
           } else if (user.isMember) {
-            if (what === "leave") await store.leaveGroup(groupId, userId);
-            if (what === "remove") await store.removeMembers(groupId, o, [userId]);
+            if (what === "leave") await groupChanges(store).leaveGroup(groupId, userId);
+            if (what === "remove") await groupChanges(store).removeMembers(groupId, o, [userId]);
             if (what === "leave" || what === "remove") user.isMember = false;
             if (what === "mute") user.mutedUntilMs = value === 0 ? 0 : soonMs() + value * 60_000;
             if (what === "role") user.role = [Role.ADMIN, Role.MEMBER, Role.READER][value] as Role;
             const { role, mutedUntilMs } = user;
             if (what === "mute" || what === "role")
-              await store.updateMember(groupId, o, userId, { role, mutedUntilMs });
+              await groupChanges(store).updateMember(groupId, o, userId, { role, mutedUntilMs });
           }
           const { role, mutedUntilMs } = user;
           const found = await store.getMember(groupId, userId);
@@ -148,16 +151,17 @@ export function restraintTests(tested: () => StoreUnderTest): void {
   test("who may not send may not add members either", async () => {
     const { store } = tested();
     const { groupId, o, a, m, r } = await createStaffedGroup(store, { joinPolicy: JoinPolicy.INVITE });
-    const add = (actorId: string) => store.addMembers(groupId, actorId, [unique("n")], Role.MEMBER);
+    const add = (actorId: string) =>
+      groupChanges(store).addMembers(groupId, actorId, [unique("n")], Role.MEMBER);
     await refused(add(r), ROLE_TOO_LOW);
     for (const userId of [m, a]) {
-      await store.updateMember(groupId, o, userId, { mutedUntilMs: soonMs() });
+      await groupChanges(store).updateMember(groupId, o, userId, { mutedUntilMs: soonMs() });
       const error = await refused(add(userId), MEMBER_MUTED);
       expect(error).toMatchObject({ details: { retryAfterMs: expect.any(Number) } });
-      await store.updateMember(groupId, o, userId, { mutedUntilMs: Date.now() - 60_000 });
+      await groupChanges(store).updateMember(groupId, o, userId, { mutedUntilMs: Date.now() - 60_000 });
       await add(userId);
     }
-    await store.updateGroup(groupId, o, { muted: true });
+    await groupChanges(store).updateGroup(groupId, o, { muted: true });
     await refused(add(m), GROUP_MUTED);
     await add(a);
     await add(o);
@@ -168,7 +172,7 @@ export function restraintTests(tested: () => StoreUnderTest): void {
     const { groupId, o, x } = await createStaffedGroup(store);
     const before = await store.getGroup(groupId);
     const error = await refused(
-      store.updateGroup(groupId, o, { memberLimit: 3, name: "other" }),
+      groupChanges(store).updateGroup(groupId, o, { memberLimit: 3, name: "other" }),
       MEMBER_LIMIT_TOO_LOW,
     );
     expect(error).toMatchObject({
@@ -177,8 +181,8 @@ export function restraintTests(tested: () => StoreUnderTest): void {
     expect(await store.getGroup(groupId)).toEqual(before);
     // Whichever comes first, the group never has more members than it may.
     const answers = await Promise.allSettled([
-      store.updateGroup(groupId, o, { memberLimit: 4 }),
-      store.joinGroup(groupId, x),
+      groupChanges(store).updateGroup(groupId, o, { memberLimit: 4 }),
+      groupChanges(store).joinGroup(groupId, x),
     ]);
     expect(answers.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
     const group = await store.getGroup(groupId);

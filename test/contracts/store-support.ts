@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import { type Draft, type GroupSettings, JoinPolicy, type SeqRange } from "../../src/model/records.ts";
 import type { Store } from "../../src/store/store.ts";
 import { groupConversationId } from "../../wire/ids.ts";
+import { groupChanges } from "../support/group-changes.ts";
 
 let made = 0;
 
@@ -59,9 +60,9 @@ export async function refused(promise: Promise<unknown>, reason: number): Promis
 export async function createStaffedGroup(store: Store, change: Partial<GroupSettings> = {}) {
   const groupId = unique("group");
   const [o, a, m, r, x] = ["o", "a", "m", "r", "x"].map(unique) as [string, string, string, string, string];
-  await store.createGroup(groupId, o, settings(change), [a, m, r]);
-  await store.updateMember(groupId, o, a, { role: 2 });
-  await store.updateMember(groupId, o, r, { role: 4 });
+  await groupChanges(store).createGroup(groupId, o, settings(change), [a, m, r]);
+  await groupChanges(store).updateMember(groupId, o, a, { role: 2 });
+  await groupChanges(store).updateMember(groupId, o, r, { role: 4 });
   /** `x` is no member. */
   return { groupId, conversationId: groupConversationId(groupId), o, a, m, r, x };
 }

@@ -75,7 +75,7 @@ function dumpEvent(event: LogEvent, salt: number): DumpEvent {
             type,
             members: members.map((member) => ({
               userId: member.userId,
-              visibleFromSeq: Number(member.visibleFromSeq),
+              visibleFromSeq: Number(member.visibleFromSeq) || event.seq,
             })),
           },
         }),

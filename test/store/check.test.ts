@@ -8,6 +8,7 @@ import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
 import { checkStore } from "../../src/store/sqlite/file/check.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import { settings, toUser } from "../contracts/store-support.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { randomFor } from "../support/seed.ts";
 import { unknownBody, unknownKind } from "../support/unknown-events.ts";
 
@@ -18,7 +19,7 @@ const messages = 20;
 beforeAll(async () => {
   const path = join(folder, "store.db");
   const store = await createSqliteStore({ path });
-  await store.createGroup("tea", "a", settings(), ["b"]);
+  await groupChanges(store).createGroup("tea", "a", settings(), ["b"]);
   for (let n = 0; n < messages; n++) {
     const draft = toUser("a", "b");
     const { conversationId, senderId, clientMessageId } = draft;

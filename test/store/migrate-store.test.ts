@@ -12,6 +12,7 @@ import { createPostgresStore } from "../../src/store/postgres/postgres-store.ts"
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { bodyOf, range, settings, toGroup, toUser } from "../contracts/store-support.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { appendUnknown, unknownKind } from "../support/unknown-events.ts";
 
@@ -41,16 +42,21 @@ describeWithPostgres("migrate-store", () => {
   /** Fills the SQLite store, closes it and returns everything that was in it. */
   async function fillSqlite(): Promise<unknown> {
     const store = await openSqlite();
-    await store.createGroup("g\u00e9", "o", settings({ name: "a\0b", attributes: { k: "\0" } }), users);
-    await store.createGroup("gone", "o", settings({ muted: true }), ["a"]);
-    await store.disbandGroup("gone", "o");
-    await store.leaveGroup("g\u00e9", "left");
-    await store.leaveGroup("g\u00e9", "back");
+    await groupChanges(store).createGroup(
+      "g\u00e9",
+      "o",
+      settings({ name: "a\0b", attributes: { k: "\0" } }),
+      users,
+    );
+    await groupChanges(store).createGroup("gone", "o", settings({ muted: true }), ["a"]);
+    await groupChanges(store).disbandGroup("gone", "o");
+    await groupChanges(store).leaveGroup("g\u00e9", "left");
+    await groupChanges(store).leaveGroup("g\u00e9", "back");
     await Promise.all(
       Array.from({ length: 1300 }, (_, n) => store.append(toGroup("a", "g\u00e9", { body: bodyOf(`${n}`) }))),
     );
-    await store.joinGroup("g\u00e9", "back");
-    await store.updateMember("g\u00e9", "o", "b", { role: Role.READER, mutedUntilMs: 5_000 });
+    await groupChanges(store).joinGroup("g\u00e9", "back");
+    await groupChanges(store).updateMember("g\u00e9", "o", "b", { role: Role.READER, mutedUntilMs: 5_000 });
     await store.append(repeated);
     await store.markRead("b", repeated.conversationId, 1);
     await store.openDevice("a", "d", 3, "phone\0");
@@ -85,7 +91,7 @@ describeWithPostgres("migrate-store", () => {
     expect(await store.append(repeated)).toMatchObject({ duplicate: true, seq: 1 });
     expect(await store.append(toUser("a", "b"))).toMatchObject({ seq: 2, position: lastPosition + 1 });
     expect(await store.append(toUser("a", "new"))).toMatchObject({ seq: 1, position: lastPosition + 2 });
-    const { events } = await store.joinGroup("g\u00e9", "left");
+    const { events } = await groupChanges(store).joinGroup("g\u00e9", "left");
     expect(events).toMatchObject([{ position: lastPosition + 3, seq: 1307 }]);
     await store.close();
     // What was moved from is as it was.

@@ -12,6 +12,7 @@ import { createPostgresStore, type PostgresStoreOptions } from "../../src/store/
 import type { Store } from "../../src/store/store.ts";
 import { refused, toUser } from "../contracts/store-support.ts";
 import { eventually } from "../support/eventually.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 
 describeWithPostgres("failover of PostgreSQL", () => {
@@ -69,7 +70,7 @@ describeWithPostgres("failover of PostgreSQL", () => {
         return replaced.length > 0;
       });
       await refused(store.lastPosition(), ErrorReason.STORE_UNAVAILABLE);
-      await refused(store.joinGroup("g", "u"), ErrorReason.STORE_UNAVAILABLE);
+      await refused(groupChanges(store).joinGroup("g", "u"), ErrorReason.STORE_UNAVAILABLE);
       expect(replaced).toHaveLength(1);
     }
     const again = await open({ url });

@@ -7,6 +7,7 @@ import { Role } from "../../src/model/records.ts";
 import { createPostgresStore } from "../../src/store/postgres/postgres-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { refused, settings, toUser } from "../contracts/store-support.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 
 describeWithPostgres("a PostgreSQL that fails", () => {
@@ -54,13 +55,16 @@ describeWithPostgres("a PostgreSQL that fails", () => {
   });
 
   test("what waited for as long is refused with a write that is not answered, instead of waiting on for each in turn", async () => {
-    for (const groupId of ["one", "two", "three"]) await store.createGroup(groupId, "o", settings(), []);
+    for (const groupId of ["one", "two", "three"])
+      await groupChanges(store).createGroup(groupId, "o", settings(), []);
     const other = new pg.Client({ connectionString: url });
     await other.connect();
     try {
       await other.query("BEGIN; LOCK TABLE parlance.log_head IN ACCESS EXCLUSIVE MODE");
       const writes = await Promise.allSettled([
-        ...["one", "two", "three"].map((groupId) => store.addMembers(groupId, "o", ["a"], Role.MEMBER)),
+        ...["one", "two", "three"].map((groupId) =>
+          groupChanges(store).addMembers(groupId, "o", ["a"], Role.MEMBER),
+        ),
         store.append(toUser("a", "b")),
       ]);
       // Only the first was tried.
@@ -79,7 +83,7 @@ describeWithPostgres("a PostgreSQL that fails", () => {
   test("what certainly had no effect is done again, unnoticed", async () => {
     await failAppends("40001", 3);
     expect(await store.append(toUser("a", "b"))).toMatchObject({ seq: 1, position: 1 });
-    const { events } = await store.createGroup("g", "o", settings(), []);
+    const { events } = await groupChanges(store).createGroup("g", "o", settings(), []);
     expect(events.map(({ position }) => position)).toEqual([2, 3]);
     expect(failures).toEqual([]);
   });

@@ -12,6 +12,7 @@ import type { Store } from "../../src/store/store.ts";
 import type { LogEvent } from "../../wire/log-event.ts";
 import { bodyOf, range, refused, settings, toGroup, toUser, unique } from "../contracts/store-support.ts";
 import { eventually } from "../support/eventually.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { pick } from "../support/random.ts";
 import { randomFor } from "../support/seed.ts";
@@ -41,7 +42,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
   test("their log has one order, which all see without gaps at any moment", async () => {
     const store = await openStore();
     const groupId = unique("g");
-    const { events: made } = await store.createGroup(groupId, "sender", settings(), ["reader"]);
+    const { events: made } = await groupChanges(store).createGroup(groupId, "sender", settings(), ["reader"]);
     let isDone = false;
     const tail = followTail(store, () => isDone);
     const missed = followMissed(store, "reader", () => isDone);
@@ -65,7 +66,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
   test("the same message sent by several at once is stored once, and all learn where", async () => {
     const store = await openStore();
     const groupId = unique("g");
-    await store.createGroup(groupId, "sender", settings(), []);
+    await groupChanges(store).createGroup(groupId, "sender", settings(), []);
     const runs = await Promise.all([1, 2, 3].map(() => runAppender(url, groupId, "same", 200)));
     const places = runs.map((run) => new Map(run.map(({ text, position }) => [text, position])));
     expect(places[0]?.size).toBe(200);
@@ -121,7 +122,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     const all = await Promise.all([openStore(), openStore(), openStore()]);
     const groupId = unique("g");
     const results = await Promise.allSettled(
-      all.map((store) => store.createGroup(groupId, "owner", settings(), [])),
+      all.map((store) => groupChanges(store).createGroup(groupId, "owner", settings(), [])),
     );
     expect(results.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected", "rejected"]);
     const seen: LogEvent[] = [];
@@ -129,10 +130,10 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     await Promise.all(
       all.flatMap((store, s) =>
         Array.from({ length: 20 }, async (_, n) => {
-          await store.joinGroup(groupId, `u${s}-${n}`);
+          await groupChanges(store).joinGroup(groupId, `u${s}-${n}`);
           await store.append(toGroup(`u${s}-${n}`, groupId));
-          if (n % 2 === 0) await store.leaveGroup(groupId, `u${s}-${n}`);
-          else await store.updateMember(groupId, "owner", `u${s}-${n}`, { role: Role.READER });
+          if (n % 2 === 0) await groupChanges(store).leaveGroup(groupId, `u${s}-${n}`);
+          else await groupChanges(store).updateMember(groupId, "owner", `u${s}-${n}`, { role: Role.READER });
         }),
       ),
     );
@@ -148,7 +149,8 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     const all = await Promise.all([openStore(), openStore(), openStore()]);
     const groups = ["g1", "g2", "g3"];
     const users = Array.from({ length: 12 }, (_, n) => `u${n}`);
-    for (const groupId of groups) await all[0]?.createGroup(groupId, "owner", settings(), users);
+    for (const groupId of groups)
+      await groupChanges(all[0] as Store).createGroup(groupId, "owner", settings(), users);
     const random = randomFor("circles");
     await Promise.all(
       all.map(async (store) => {
@@ -170,9 +172,11 @@ describeWithPostgres("processes that share PostgreSQL", () => {
             );
           }
           const [userId, groupId] = [pick(random, users), pick(random, groups)];
-          writes.push(store.removeMembers(groupId, "owner", [userId, pick(random, users)]));
-          writes.push(store.addMembers(groupId, "owner", [userId], Role.MEMBER));
-          writes.push(store.updateMember(groupId, "owner", pick(random, users), { mutedUntilMs: round }));
+          writes.push(groupChanges(store).removeMembers(groupId, "owner", [userId, pick(random, users)]));
+          writes.push(groupChanges(store).addMembers(groupId, "owner", [userId], Role.MEMBER));
+          writes.push(
+            groupChanges(store).updateMember(groupId, "owner", pick(random, users), { mutedUntilMs: round }),
+          );
           for (const result of await Promise.allSettled(writes)) {
             if (result.status === "rejected")
               expect(result.reason.reason).not.toBe(ErrorReason.STORE_UNAVAILABLE);
@@ -196,9 +200,9 @@ describeWithPostgres("processes that share PostgreSQL", () => {
   test("a full group takes no more, whoever asks", async () => {
     const all = await Promise.all([openStore(), openStore()]);
     const groupId = unique("g");
-    await all[0]?.createGroup(groupId, "owner", settings({ memberLimit: 6 }), []);
+    await groupChanges(all[0] as Store).createGroup(groupId, "owner", settings({ memberLimit: 6 }), []);
     const joins = all.flatMap((store, s) =>
-      Array.from({ length: 5 }, (_, n) => store.joinGroup(groupId, `u${s}-${n}`)),
+      Array.from({ length: 5 }, (_, n) => groupChanges(store).joinGroup(groupId, `u${s}-${n}`)),
     );
     const results = await Promise.allSettled(joins);
     expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(5);
@@ -216,7 +220,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
   test("a process that freezes in the middle of its sends holds nobody up", async () => {
     const store = await openStore();
     const groupId = unique("g");
-    await store.createGroup(groupId, "sender", settings(), []);
+    await groupChanges(store).createGroup(groupId, "sender", settings(), []);
     for (let round = 0; round < 5; round++) {
       const child = startAppender(url, groupId, `round ${round}`, 1e9);
       await once(child.stdout, "data");
@@ -237,7 +241,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
   test("backends that are killed all the time lose nothing and double nothing", async () => {
     const store = await openStore();
     const groupId = unique("g");
-    await store.createGroup(groupId, "sender", settings(), []);
+    await groupChanges(store).createGroup(groupId, "sender", settings(), []);
     let isDone = false;
     const tail = followTail(store, () => isDone);
     const killing = (async () => {
@@ -276,7 +280,7 @@ describeWithPostgres("processes that share PostgreSQL", () => {
     const store = await openStore();
     const groupId = unique("g");
     const other = await openStore();
-    await store.createGroup(groupId, "sender", settings(), []);
+    await groupChanges(store).createGroup(groupId, "sender", settings(), []);
     const running = ["a", "b"].map((name) => runAppender(url, groupId, name, 1500));
     await eventually(async () => (await store.lastPosition()) > 500);
     const failures: unknown[] = [];

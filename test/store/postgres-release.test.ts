@@ -6,6 +6,7 @@ import { ErrorReason } from "../../src/model/errors.ts";
 import { createPostgresStore } from "../../src/store/postgres/postgres-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { refused, settings, toGroup, toUser } from "../contracts/store-support.ts";
+import { groupChanges } from "../support/group-changes.ts";
 import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
 
 const { conversationId } = toUser("a", "b");
@@ -13,7 +14,7 @@ const { conversationId } = toUser("a", "b");
 /** Everything that writes to the log, or tells what is in it. */
 const uses: Record<string, (store: Store) => Promise<unknown>> = {
   append: (store) => store.append(toUser("a", "b")),
-  createGroup: (store) => store.createGroup(randomUUID(), "a", settings(), ["b"]),
+  createGroup: (store) => groupChanges(store).createGroup(randomUUID(), "a", settings(), ["b"]),
   markRead: (store) => store.markRead("b", conversationId, 1),
   deleteSessions: (store) => store.deleteSessions("a", undefined),
   readTail: (store) => store.readTail(0, 10),
@@ -49,7 +50,7 @@ describeWithPostgres("once a later release writes to the store", () => {
     url = await postgres.createDatabase();
     store = await createPostgresStore({ url });
     await store.append(toUser("a", "b", { clientMessageId: "known" }));
-    await store.createGroup("g", "a", settings(), ["b"]);
+    await groupChanges(store).createGroup("g", "a", settings(), ["b"]);
     await store.append(toGroup("a", "g"));
     return () => store.close();
   });

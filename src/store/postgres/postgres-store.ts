@@ -8,8 +8,8 @@ import { StoreOpenError } from "./connection/open-error.ts";
 import { probeStatements } from "./connection/probe.ts";
 import { migrate } from "./schema/migrations.ts";
 import { conversationNotFound } from "./tables/append-batch.ts";
+import { createChange } from "./tables/change.ts";
 import { createConversationReads } from "./tables/conversation-reads.ts";
-import { type ChangeGroup, createGroupChanges } from "./tables/group-changes.ts";
 import { createGroupReads } from "./tables/group-reads.ts";
 import { createLogReads } from "./tables/log-reads.ts";
 import { createMissedReads } from "./tables/missed-reads.ts";
@@ -103,6 +103,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
     throw toOpenError(error);
   }
 
+  const change = createChange(log, identity);
   let closed: Promise<void> | undefined;
   return {
     epoch: identity.epoch,
@@ -121,7 +122,13 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       if (userId.includes("\0") || conversationId.includes("\0")) throw conversationNotFound(conversationId);
       return queue.markRead({ userId, conversationId, upToSeq });
     },
-    ...inQueue(queue, createGroupChanges(log, identity), onAppended),
+    // Nothing that was asked for later overtakes it.
+    change: (name, request) =>
+      queue.run(async () => {
+        const changed = await change(name, request);
+        if (changed.events.length > 0) onAppended(changed.events);
+        return changed;
+      }),
     ...logReads,
     async readTail(afterPosition, limit) {
       const events = await logReads.readTail(afterPosition, limit);
@@ -151,31 +158,4 @@ function toOpenError(error: unknown): StoreOpenError {
   const { message, cause } = error as Error;
   const reason = cause instanceof Error ? cause.message : message;
   return new StoreOpenError(`the database does not answer: ${reason}`, true, { cause: error });
-}
-
-/** Has changes of groups wait for their turn, and tells of what they appended. */
-function inQueue(
-  queue: WriteQueue,
-  changes: ChangeGroup,
-  onAppended: (events: readonly LogEvent[]) => void,
-): ChangeGroup {
-  const wrap =
-    <Args extends unknown[]>(change: (...args: Args) => ReturnType<ChangeGroup["createGroup"]>) =>
-    (...args: Args) =>
-      queue.run(async () => {
-        const done = await change(...args);
-        if (done.events.length > 0) onAppended(done.events);
-        return done;
-      });
-  return {
-    createGroup: wrap(changes.createGroup),
-    updateGroup: wrap(changes.updateGroup),
-    disbandGroup: wrap(changes.disbandGroup),
-    joinGroup: wrap(changes.joinGroup),
-    leaveGroup: wrap(changes.leaveGroup),
-    addMembers: wrap(changes.addMembers),
-    removeMembers: wrap(changes.removeMembers),
-    updateMember: wrap(changes.updateMember),
-    transferOwnership: wrap(changes.transferOwnership),
-  };
 }

@@ -2,7 +2,6 @@
 
 import type { CatchUpPage } from "../../model/records.ts";
 import type { DeviceStore } from "../ports/devices.ts";
-import type { GroupStore } from "../ports/groups.ts";
 import type { Store } from "../store.ts";
 import { type PackedEvents, packEvents, unpackEvents } from "./thread/packed-events.ts";
 
@@ -23,7 +22,7 @@ type WriterCommand = Extract<
   Command,
   | "append"
   | "markRead"
-  | Exclude<keyof GroupStore, "getGroup">
+  | "change"
   | keyof DeviceStore
   | "createSession"
   | "deleteSessions"

@@ -4,7 +4,9 @@ import { Worker } from "node:worker_threads";
 import type { LogEvent } from "../../../wire/log-event.ts";
 import { EventKind } from "../../../wire/log-event.ts";
 import type { ChatError } from "../../model/errors.ts";
-import type { Appended, Draft, GroupChange } from "../../model/records.ts";
+import type { Appended, Draft } from "../../model/records.ts";
+import type { ChangeName } from "../../rules/changes.ts";
+import type { Changed } from "../ports/changes.ts";
 import type { Store } from "../store.ts";
 import { type ArgumentsOf, type CommandOf, type ResultOf, type Thread, unpackAnswer } from "./commands.ts";
 import { refuseCutOffRestore } from "./file/backup.ts";
@@ -130,6 +132,8 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
       ...methodsOf(reader),
       ...methodsOf(writer),
       append: (draft) => writer.call("append", [draft], draft.body.length),
+      // Which answer belongs to which name is lost on the way to the worker.
+      change: (name, request) => writer.call("change", [name, request as never]) as Promise<never>,
       async probe() {
         await writer.call("probe", []);
         await writer.call("endProbe", []);
@@ -167,7 +171,8 @@ function methodsOf<T extends Thread>(
 
 /** The events a write put into the log. A message's body never left this thread. */
 function appendedBy(call: Call, value: unknown): readonly LogEvent[] {
-  if (call.name !== "append") return (value as Partial<GroupChange> | undefined)?.events ?? [];
+  if (call.name === "change") return (value as Changed<ChangeName>).events;
+  if (call.name !== "append") return [];
   const { conversationId, senderId, body } = call.args[0] as Draft;
   const { duplicate, ...place } = value as Appended;
   return duplicate ? [] : [{ ...place, conversationId, kind: EventKind.MESSAGE, senderId, body }];

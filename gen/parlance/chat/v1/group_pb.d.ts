@@ -166,7 +166,9 @@ export declare type Member = Message<"parlance.chat.v1.Member"> & {
   joinTime?: Timestamp | undefined;
 
   /**
-   * The first seq of the conversation that they may read.
+   * The first seq of the conversation that they may read. Not set in an event by
+   * which they became a member without what was said before: then it is the seq
+   * of that event.
    *
    * @generated from field: int64 visible_from_seq = 5;
    */

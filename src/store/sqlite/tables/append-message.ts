@@ -76,7 +76,7 @@ export function createAppendMessage(database: DatabaseSync, log: Log): (draft: P
     if (draft.groupId !== "") {
       const standing = key === undefined ? undefined : selectStanding.get(draft.senderId, key);
       if (standing === undefined) return groupNotFound(draft.groupId);
-      const refusal = groupRefusalOf(draft.groupId, standing as unknown as Standing);
+      const refusal = groupRefusalOf(draft.groupId, standing as unknown as Standing, log.acceptTimeMs);
       if (refusal !== undefined) return refusal;
       visibleFromSeq = Number(standing.visibleFromSeq);
     }
@@ -118,7 +118,7 @@ export function createAppendMessage(database: DatabaseSync, log: Log): (draft: P
   }
 }
 
-function groupRefusalOf(groupId: string, standing: Standing): ChatError | undefined {
+function groupRefusalOf(groupId: string, standing: Standing, nowMs: number): ChatError | undefined {
   if (standing.role === null) return notAMember(groupId, standing.joinPolicy);
-  return silenceOf({ muted: standing.muted !== 0 }, { ...standing, role: standing.role });
+  return silenceOf({ muted: standing.muted !== 0 }, { ...standing, role: standing.role }, nowMs);
 }

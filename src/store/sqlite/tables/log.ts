@@ -1,6 +1,4 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { LogEvent } from "../../../../wire/log-event.ts";
-import type { OwnEvent, OwnLog } from "../../../rules/group-tables.ts";
 import { checksumOf } from "../file/checksum.ts";
 
 /** How many conversations are remembered. */
@@ -17,7 +15,7 @@ export interface Place {
  * The log inside write transactions. Nobody else writes to it, so where
  * conversations end is remembered until a rollback, as are their keys.
  */
-export class Log implements OwnLog {
+export class Log {
   #lastPosition = 0;
   #acceptTimeMs = 0;
   readonly #heads = new Map<number, number>();
@@ -117,15 +115,6 @@ export class Log implements OwnLog {
     this.#heads.set(key, seq);
     this.#lastPosition = position;
     return { seq, position, acceptTimeMs };
-  }
-
-  /** Appends an event whose body tells its own seq. */
-  appendOwn(event: OwnEvent, encode: (seq: number) => Uint8Array): LogEvent {
-    const body = encode(this.headOf(event.key) + 1);
-    const place = this.append(event.key, event.kind, event.senderId, null, body);
-    if (place === undefined) throw new Error("an event without client message id was taken for a duplicate");
-    const { conversationId, kind, senderId } = event;
-    return { ...place, conversationId, kind, senderId, body };
   }
 
   #remember(conversationId: string, key: number): number {

@@ -2,15 +2,13 @@
 
 import type { DatabaseSync } from "node:sqlite";
 import { ChatError } from "../../../model/errors.ts";
-import { createGroupMembers } from "../../../rules/group-members.ts";
-import { createGroupSettings } from "../../../rules/group-settings.ts";
 import { type Handlers, runCommand } from "../commands.ts";
 import { openForWriting } from "../file/database.ts";
 import { failureOf } from "../file/failures.ts";
 import { migrate, readIdentity, renewEpoch } from "../file/migrations.ts";
 import { createProbe } from "../file/probe.ts";
 import { createAppendMessage } from "../tables/append-message.ts";
-import { SqliteGroupTables } from "../tables/group-tables.ts";
+import { createChange } from "../tables/change.ts";
 import { Log } from "../tables/log.ts";
 import { createUserWrites } from "../tables/user-writes.ts";
 import { type Engine, serve } from "./serve.ts";
@@ -38,10 +36,8 @@ function open(data: WorkerData, again: boolean): Engine {
 
 function createEngine(database: DatabaseSync, { checkpointDue, commits }: WorkerData): Engine {
   const log = new Log(database);
-  const tables = new SqliteGroupTables(database);
   const handlers: Handlers<"writer"> = {
-    ...createGroupSettings(tables, log),
-    ...createGroupMembers(tables, log),
+    change: createChange(database, log),
     ...createUserWrites(database, log),
     ...createProbe(database),
   };
