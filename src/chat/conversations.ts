@@ -9,6 +9,7 @@ import type {
   ConversationService,
   GetConversationRequest,
   ListConversationsRequest,
+  MarkAllReadRequest,
   MarkReadRequest,
 } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
@@ -26,6 +27,8 @@ import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
 const defaultPageSize = 50;
+/** How many conversations MarkAllRead marks at a time. */
+const markedAtOnce = 200;
 
 /** The caller's conversations and what they have read: the methods of `ConversationService`. */
 export class Conversations implements Handlers<typeof ConversationService> {
@@ -75,6 +78,30 @@ export class Conversations implements Handlers<typeof ConversationService> {
     const record = await this.#store.getConversation(userId, conversationId);
     if (record === undefined) throw conversationNotFound();
     return { conversation: this.#message(record, userId) };
+  }
+
+  async markAllRead(_: MarkAllReadRequest, { userId }: Caller) {
+    let count = 0;
+    for (let before = Number.MAX_SAFE_INTEGER; ; ) {
+      const page = await this.#store.listConversations(userId, before, true, markedAtOnce, this.#maxBytes);
+      const rose = await Promise.all(page.map((record) => this.#markAsRead(record, userId)));
+      count += rose.filter(Boolean).length;
+      const last = page.at(-1);
+      if (last === undefined) return { count };
+      before = last.lastPosition;
+    }
+  }
+
+  /** @returns whether messages were unread; not those of a conversation that the user is no longer in */
+  async #markAsRead({ conversationId, lastSeq }: ConversationRecord, userId: string): Promise<boolean> {
+    try {
+      const rose = await this.#store.markRead(userId, conversationId, lastSeq);
+      if (rose) this.#publishReceipt(conversationId, userId, BigInt(lastSeq));
+      return rose;
+    } catch (error) {
+      if (error instanceof ChatError && error.reason === ErrorReason.CONVERSATION_NOT_FOUND) return false;
+      throw error;
+    }
   }
 
   /** Tells the reader's other devices and, in a direct conversation, the other user. */

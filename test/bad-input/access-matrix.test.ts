@@ -243,6 +243,17 @@ const rows: Record<string, Row[]> = {
       answers: hidden("CONVERSATION_NOT_FOUND"),
     },
   ],
+  "ConversationService/MarkAllRead": [
+    {
+      call: async ({ conversations }, _, o) => (await conversations.markAllRead({}, o)).count > 0,
+      answers: listed,
+    },
+    {
+      direct: true,
+      call: async ({ conversations }, _, o) => (await conversations.markAllRead({}, o)).count > 0,
+      answers: listed,
+    },
+  ],
   "MessageService/GetMessage": [
     {
       call: ({ messages }, { messageId }, o) => messages.getMessage({ messageId }, o),

@@ -118,6 +118,7 @@ function basesOf({ epoch, messageId }: Side): Record<string, object[]> {
     ListConversations: [{}],
     GetConversation: [{ target }],
     MarkRead: [{ conversationId: "d:ada:ben" }],
+    MarkAllRead: [{}],
     GetMessage: [{ messageId }],
     ListMessages: [{ target }, { target, afterSeq: 1n }, { target, beforeSeq: 2n }],
     GetPresence: [{ userIds: ["ben"] }],

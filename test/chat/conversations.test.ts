@@ -304,3 +304,32 @@ test.each([
     reasonName: "CONVERSATION_NOT_FOUND",
   });
 });
+
+test("all conversations with unread messages are marked as read, and their other users told", async () => {
+  const [ann, bob, cid] = await users("ann", "bob", "cid");
+  const stream = bob.stream();
+  await stream.open();
+  await stream.next("caughtUp");
+  await say(bob, ann, 2);
+  await say(cid, ann, 1);
+  const { group } = await cid.groups.createGroup({ memberIds: [ann.userId] });
+  await cid.chat.sendGroup({ groupId: group?.groupId ?? "", content: text("hi") });
+  expect(await ann.conversations.markAllRead({})).toMatchObject({ count: 3 });
+  const conversations = await list(ann);
+  expect(conversations.map(({ readSeq, unreadCount }) => [readSeq, unreadCount])).toEqual([
+    [3n, 0],
+    [1n, 0],
+    [2n, 0],
+  ]);
+  expect(await ann.conversations.markAllRead({})).toMatchObject({ count: 0 });
+  await stream.next("receipt", ({ userId, upToSeq }) => userId === ann.userId && upToSeq === 2n);
+  stream.cancel();
+});
+
+test("more conversations than are marked at a time are all marked", async () => {
+  const [ann] = await users("ann");
+  const senders = await users(...Array.from({ length: 230 }, (_, n) => `sender ${n}`));
+  await Promise.all(senders.map((sender) => say(sender, ann, 1)));
+  expect(await ann.conversations.markAllRead({})).toMatchObject({ count: 230 });
+  expect(await list(ann, { unreadOnly: true })).toEqual([]);
+});

@@ -130,6 +130,7 @@ describe("real calls are as the document says:", () => {
     await call("ListConversations", {});
     await call("GetConversation", { groupId: "g" });
     await call("MarkRead", { conversationId: "g:g", upToSeq: "1" });
+    await call("MarkAllRead", {});
     await call("GetPresence", { userIds: ["ada", "ben"] });
     await call("TransferOwnership", { groupId: "g", newOwnerId: "ben" });
     await call("LeaveGroup", { groupId: "g" });

@@ -185,6 +185,40 @@ export declare type MarkReadResponse = Message<"parlance.chat.v1.MarkReadRespons
 export declare const MarkReadResponseSchema: GenMessage<MarkReadResponse>;
 
 /**
+ * All conversations of the caller.
+ *
+ * @generated from message parlance.chat.v1.MarkAllReadRequest
+ */
+export declare type MarkAllReadRequest = Message<"parlance.chat.v1.MarkAllReadRequest"> & {
+};
+
+/**
+ * Describes the message parlance.chat.v1.MarkAllReadRequest.
+ * Use `create(MarkAllReadRequestSchema)` to create a new message.
+ */
+export declare const MarkAllReadRequestSchema: GenMessage<MarkAllReadRequest>;
+
+/**
+ * It was noted.
+ *
+ * @generated from message parlance.chat.v1.MarkAllReadResponse
+ */
+export declare type MarkAllReadResponse = Message<"parlance.chat.v1.MarkAllReadResponse"> & {
+  /**
+   * How many conversations had unread messages and have none now.
+   *
+   * @generated from field: int32 count = 1;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message parlance.chat.v1.MarkAllReadResponse.
+ * Use `create(MarkAllReadResponseSchema)` to create a new message.
+ */
+export declare const MarkAllReadResponseSchema: GenMessage<MarkAllReadResponse>;
+
+/**
  * The caller's conversations and what they have read of them.
  *
  * @generated from service parlance.chat.v1.ConversationService
@@ -227,6 +261,18 @@ export declare const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof MarkReadRequestSchema;
     output: typeof MarkReadResponseSchema;
+  },
+  /**
+   * Marks all conversations that have unread messages as read, each up to its
+   * last event. Receipts go out as for MarkRead. What arrives in the meantime
+   * may stay unread.
+   *
+   * @generated from rpc parlance.chat.v1.ConversationService.MarkAllRead
+   */
+  markAllRead: {
+    methodKind: "unary";
+    input: typeof MarkAllReadRequestSchema;
+    output: typeof MarkAllReadResponseSchema;
   },
 }>;
 
