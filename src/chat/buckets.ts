@@ -34,7 +34,7 @@ export class Buckets {
    * @param nowMs the time on the monotonic clock, here and below
    * @param most keys a table holds; beyond that, those not used for longest are forgotten
    */
-  constructor(rates: readonly Rate[], nowMs = performance.now(), most = maxKeys) {
+  constructor(rates: readonly Rate[], nowMs: number, most = maxKeys) {
     this.#msPerOne = rates.map(({ perSecond }) => (perSecond === 0 ? 0 : 1000 / perSecond));
     this.#spanMs = rates.map(({ perSecond, atOnce }) => (perSecond === 0 ? 0 : (atOnce * 1000) / perSecond));
     this.#maxKeys = most;
@@ -46,7 +46,7 @@ export class Buckets {
    *
    * @returns 0, or after how many milliseconds there will be enough
    */
-  take(key: string, bucket: number, count = 1, nowMs = performance.now()): number {
+  take(key: string, bucket: number, count: number, nowMs: number): number {
     const msPerOne = this.#msPerOne[bucket] as number;
     if (msPerOne === 0) return 0;
     const spanMs = this.#spanMs[bucket] as number;
@@ -60,13 +60,13 @@ export class Buckets {
   }
 
   /** Takes from a bucket what has been had already, if need be more than there is: it is missing later. */
-  owe(key: string, bucket: number, count = 1, nowMs = performance.now()): void {
+  owe(key: string, bucket: number, count: number, nowMs: number): void {
     const full = this.#of(key, nowMs);
     full[bucket] = Math.max(full[bucket] as number, nowMs) + count * (this.#msPerOne[bucket] as number);
   }
 
   /** Returns after how many milliseconds there will be one in a bucket; 0 when there is. */
-  waitMs(key: string, bucket: number, nowMs = performance.now()): number {
+  waitMs(key: string, bucket: number, nowMs: number): number {
     const full = this.#of(key, nowMs)[bucket] as number;
     const waitMs = full - nowMs + (this.#msPerOne[bucket] as number) - (this.#spanMs[bucket] as number);
     return waitMs > 1e-6 ? waitMs : 0;

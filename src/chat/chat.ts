@@ -1,4 +1,4 @@
-import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Cursor } from "../../gen/parlance/chat/v1/cursor_pb.js";
 import { createLogFramer } from "../../wire/event-frame.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
@@ -18,6 +18,7 @@ import { endLoggedOut } from "../live/session-endings.ts";
 import { Sessions } from "../live/sessions.ts";
 import { Tail } from "../live/tail.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
 import type { LogoutRecord } from "../model/records.ts";
 import type { Store } from "../store/store.ts";
@@ -44,6 +45,7 @@ export interface ChatParts {
   log: Logger;
   /** Names this node among those that share the store; a random id. */
   instanceId: string;
+  clock: Clock;
 }
 
 /**
@@ -70,7 +72,8 @@ export class Chat {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #log: Logger;
-  readonly #clock: ClockWatch;
+  readonly #clock: Clock;
+  readonly #clockWatch: ClockWatch;
   readonly #cursors: Cursors;
   readonly #logouts: Logouts;
   readonly #tail: Tail;
@@ -79,12 +82,13 @@ export class Chat {
   readonly #letGo: () => void;
 
   private constructor(parts: ChatParts, lastPosition: number, lastLogoutId: number, lastTimeMs: number) {
-    const { store, bus, verifier, limits, log, instanceId } = parts;
+    const { store, bus, verifier, limits, log, instanceId, clock } = parts;
     this.#store = store;
     this.#bus = bus;
     this.#log = log;
-    this.#clock = new ClockWatch(log);
-    this.#clock.saw(lastTimeMs);
+    this.#clock = clock;
+    this.#clockWatch = new ClockWatch(log, clock);
+    this.#clockWatch.saw(lastTimeMs);
     this.limits = limits;
     const frame = createLogFramer(store.epoch, store.salt);
     const pages = new PageTokens(`${store.epoch}/${store.salt}`);
@@ -112,14 +116,18 @@ export class Chat {
       (err) => log.warn({ err }, "logouts could not be read"),
     );
     this.#cursors = new Cursors(store, () => this.#tail.seen, limits.maxDevicesPerUser);
-    this.logins = new Logins(store, verifier, limits);
+    this.logins = new Logins(store, verifier, limits, clock);
     this.sends = createSends(store, limits.maxContentBytes);
-    this.groups = new Groups(store, pages, limits);
-    this.conversations = new Conversations(store, bus, pages, limits.maxAnswerBytes);
+    this.groups = new Groups(store, pages, limits, clock);
+    this.conversations = new Conversations(store, bus, pages, limits.maxAnswerBytes, clock);
     this.history = new History(store, this.groups, pages, limits.maxAnswerBytes);
-    this.presences = new Presences(store, bus, this.hub, instanceId, limits.presenceVisibility);
+    this.presences = new Presences(store, bus, this.hub, {
+      instanceId,
+      visibility: limits.presenceVisibility,
+      clock,
+    });
     this.setTyping = createTyping(bus, this.groups);
-    this.rates = new RateLimits<UserRate>(defaultUserRates, limits);
+    this.rates = new RateLimits<UserRate>(defaultUserRates, limits, clock);
     this.storedBytes = new StoredBytes(store, limits.maxStoredBytesPerUser);
     this.sessions = new Sessions({
       store,
@@ -131,6 +139,7 @@ export class Chat {
       toldLimits: limitsMessage(limits),
       checkStands: (caller) => this.logins.checkStands(caller),
       onClosed: (session) => this.presences.unwatch(session),
+      clock,
       log,
     });
     const receive: Receive = createReceiver({
@@ -144,7 +153,7 @@ export class Chat {
     const publish = createPublisher(bus, frame);
     const endings = [
       store.onAppended((events) => {
-        this.#clock.saw(events.at(-1)?.acceptTimeMs ?? 0);
+        this.#clockWatch.saw(events.at(-1)?.acceptTimeMs ?? 0);
         if (!failPoint("publish")) publish(events);
       }),
       bus.subscribe(subjects.log, receive),
@@ -187,7 +196,7 @@ export class Chat {
 
   /** The answer to a ping. */
   pong(): EventInit {
-    return { case: "pong", value: { serverTime: timestampNow() } };
+    return { case: "pong", value: { serverTime: timestampFromMs(this.#clock.now()) } };
   }
 
   /**
@@ -226,7 +235,7 @@ export class Chat {
   /** Does, once a second, what no event asks for. */
   #sweep(): void {
     failPoint("event-loop");
-    this.#clock.check();
+    this.#clockWatch.check();
     this.sessions.sweep();
     this.#background("cursors could not be saved", this.#cursors.flush());
     this.#background("presence could not be saved", this.presences.sweep());

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type Conversation,
   ConversationSchema,
@@ -17,6 +17,7 @@ import { directConversationId, groupConversationId, parseConversationId, peerOf 
 import { type Bus, EphemeralKind, subjects } from "../bus/bus.ts";
 import { encodeEvent } from "../live/frames.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Handlers } from "../model/handlers.ts";
 import { toNumber } from "../model/numbers.ts";
@@ -36,9 +37,17 @@ export class Conversations implements Handlers<typeof ConversationService> {
   readonly #bus: Bus;
   readonly #pages: PageTokens;
   readonly #maxBytes: number;
+  readonly #clock: Clock;
 
   /** @param maxBytes the largest answer */
-  constructor(store: StoreIdentity & ConversationStore, bus: Bus, pages: PageTokens, maxBytes: number) {
+  constructor(
+    store: StoreIdentity & ConversationStore,
+    bus: Bus,
+    pages: PageTokens,
+    maxBytes: number,
+    clock: Clock,
+  ) {
+    this.#clock = clock;
     this.#maxBytes = maxBytes;
     this.#store = store;
     this.#bus = bus;
@@ -108,7 +117,13 @@ export class Conversations implements Handlers<typeof ConversationService> {
   #publishReceipt(conversationId: string, userId: string, upToSeq: bigint): void {
     const frame = encodeEvent({
       case: "receipt",
-      value: { conversationId, userId, kind: ReceiptKind.READ, upToSeq, receiptTime: timestampNow() },
+      value: {
+        conversationId,
+        userId,
+        kind: ReceiptKind.READ,
+        upToSeq,
+        receiptTime: timestampFromMs(this.#clock.now()),
+      },
     });
     const target = parseConversationId(conversationId);
     const readers = target?.kind === "direct" ? target.userIds : [userId];

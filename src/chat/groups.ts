@@ -10,6 +10,7 @@ import {
 } from "../../gen/parlance/chat/v1/group_pb.js";
 import type * as pb from "../../gen/parlance/chat/v1/group_service_pb.js";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Handlers } from "../model/handlers.ts";
 import { isTime } from "../model/numbers.ts";
@@ -55,8 +56,10 @@ export class Groups implements Handlers<typeof pb.GroupService> {
   readonly #maxMembers: number;
   readonly #maxBytes: number;
   readonly #chosenIds: boolean;
+  readonly #clock: Clock;
 
-  constructor(store: ChangeStore & GroupStore, pages: PageTokens, limits: ChatLimits) {
+  constructor(store: ChangeStore & GroupStore, pages: PageTokens, limits: ChatLimits, clock: Clock) {
+    this.#clock = clock;
     this.#maxBytes = limits.maxAnswerBytes;
     this.#chosenIds = limits.chosenGroupIds;
     this.#store = store;
@@ -228,7 +231,7 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     ]);
     if (group === undefined) throw groupNotFound(groupId);
     if (member === undefined) throw notAMember(groupId, group.joinPolicy);
-    const silence = silenceOf(group, member, Date.now(), deed);
+    const silence = silenceOf(group, member, this.#clock.now(), deed);
     if (silence !== undefined) throw silence;
   }
 

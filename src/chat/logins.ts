@@ -6,6 +6,7 @@ import { v7 as uuidv7 } from "uuid";
 import type { LoginRequest } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { Credential, Identity, TokenVerifier } from "../auth/verifier.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { SessionRecord } from "../model/records.ts";
 import { tokenExpired } from "../rules/refusals.ts";
@@ -36,6 +37,7 @@ export class Logins {
   readonly #store: SessionStore;
   readonly #verifier: TokenVerifier;
   readonly #limits: ChatLimits;
+  readonly #clock: Clock;
   readonly #callers = new LRUCache<string, Caller>({
     max: maxCached,
     dispose: (caller, key) => this.#leave(caller.userId, key),
@@ -49,7 +51,8 @@ export class Logins {
   /** How often anybody was logged out, as far as this node knows. */
   #logouts = 0;
 
-  constructor(store: SessionStore, verifier: TokenVerifier, limits: ChatLimits) {
+  constructor(store: SessionStore, verifier: TokenVerifier, limits: ChatLimits, clock: Clock) {
+    this.#clock = clock;
     this.#store = store;
     this.#verifier = verifier;
     this.#limits = limits;
@@ -60,7 +63,7 @@ export class Logins {
     const identity = await this.#verify(credentialOf(credential));
     const deviceId = device?.deviceId || defaultDeviceId;
     await this.#checkNotRefused(identity, deviceId);
-    const now = Date.now();
+    const now = this.#clock.now();
     const token = tokenPrefix + randomBytes(32).toString("base64url");
     const session = {
       tokenHash: hashOf(token),
@@ -97,7 +100,7 @@ export class Logins {
     const own = token.startsWith(tokenPrefix);
     const key = own ? token : `${deviceId ?? defaultDeviceId}\n${token}`;
     const known = this.#callers.get(key);
-    if (known !== undefined) return own ? this.#standing(known) : notExpired(known);
+    if (known !== undefined) return own ? this.#standing(known) : this.#notExpired(known);
     return this.#lookUp(key, () =>
       own ? this.#session(token) : this.#host(token, deviceId ?? defaultDeviceId),
     );
@@ -121,9 +124,10 @@ export class Logins {
    * which its own token was issued.
    */
   async untilRefusable({ issueTimeMs }: Caller): Promise<void> {
-    const refusableMs = Math.min((secondOf(issueTimeMs) + 1) * 1000, Date.now() + maxLogoutWaitMs);
+    const refusableMs = Math.min((secondOf(issueTimeMs) + 1) * 1000, this.#clock.now() + maxLogoutWaitMs);
     // A timer may be a little early by the wall clock.
-    for (let nowMs = Date.now(); nowMs < refusableMs; nowMs = Date.now()) await sleep(refusableMs - nowMs);
+    for (let nowMs = this.#clock.now(); nowMs < refusableMs; nowMs = this.#clock.now())
+      await sleep(refusableMs - nowMs);
   }
 
   /** Forgets what is known of the tokens of a device, or of all devices of a user. */
@@ -166,17 +170,17 @@ export class Logins {
   /** Verifies a credential; one that does not tell when it was issued counts as issued when it was first seen. */
   async #verify(credential: Credential): Promise<Identity> {
     const identity = await this.#verifier.verify(credential);
-    if (identity.expireTimeMs <= Date.now()) throw tokenExpired();
+    if (identity.expireTimeMs <= this.#clock.now()) throw tokenExpired();
     if (identity.issueTimeMs > 0) return identity;
     const key = credential.kind === "token" ? hashOf(credential.token).toString("base64") : "";
-    return { ...identity, issueTimeMs: key === "" ? Date.now() : this.#firstSeenMs(key) };
+    return { ...identity, issueTimeMs: key === "" ? this.#clock.now() : this.#firstSeenMs(key) };
   }
 
   /** @throws ChatError SESSION_LOGGED_OUT */
   async #checkNotRefused({ userId, issueTimeMs }: Identity, deviceId: string): Promise<void> {
     const logoutMs = await this.#store.tokensRefusedBeforeMs(userId, deviceId);
     // A logout dated ahead was made while a clock was, and would lock the user out until then.
-    const isAhead = logoutMs > Date.now() + maxAheadMs;
+    const isAhead = logoutMs > this.#clock.now() + maxAheadMs;
     const refusedBeforeMs = isAhead ? this.#firstSeenMs(`${logoutMs}\n${userId}\n${deviceId}`) : logoutMs;
     if (secondOf(issueTimeMs) >= secondOf(refusedBeforeMs)) return;
     throw new ChatError(
@@ -204,13 +208,18 @@ export class Logins {
    * @throws ChatError TOKEN_EXPIRED
    */
   #standing(caller: Caller): Caller {
-    if (caller.expireTimeMs > Date.now() + this.#limits.sessionTtlMs + maxSessionAheadMs)
+    if (caller.expireTimeMs > this.#clock.now() + this.#limits.sessionTtlMs + maxSessionAheadMs)
       throw tokenExpired();
-    return notExpired(caller);
+    return this.#notExpired(caller);
+  }
+
+  #notExpired(caller: Caller): Caller {
+    if (caller.expireTimeMs <= this.#clock.now()) throw tokenExpired();
+    return caller;
   }
 
   #firstSeenMs(key: string): number {
-    const timeMs = this.#firstSeen.get(key) ?? Date.now();
+    const timeMs = this.#firstSeen.get(key) ?? this.#clock.now();
     this.#firstSeen.set(key, timeMs);
     return timeMs;
   }
@@ -245,11 +254,6 @@ function callerOf(session: SessionRecord, issueTimeMs: number): Caller {
 /** Returns the second a time falls into; times of tokens tell no more. */
 function secondOf(timeMs: number): number {
   return Math.floor(timeMs / 1000);
-}
-
-function notExpired(caller: Caller): Caller {
-  if (caller.expireTimeMs <= Date.now()) throw tokenExpired();
-  return caller;
 }
 
 function hashOf(token: string): Buffer {

@@ -1,3 +1,4 @@
+import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import { Buckets, type Rate } from "./buckets.ts";
 
@@ -82,14 +83,23 @@ export class RateLimits<Name extends UserRate | LoginRate> {
   readonly #buckets: Buckets;
   readonly #limits: Readonly<Record<Name, number>>;
   readonly #indexOf: ReadonlyMap<Name, number>;
+  readonly #clock: Clock;
 
   /**
    * @param defaults the limits to keep, by name
    * @param limits how much each is
    */
-  constructor(defaults: Readonly<Record<Name, number>>, limits: Readonly<Record<Name, number>>) {
+  constructor(
+    defaults: Readonly<Record<Name, number>>,
+    limits: Readonly<Record<Name, number>>,
+    clock: Clock,
+  ) {
     const names = Object.keys(defaults) as Name[];
-    this.#buckets = new Buckets(names.map((name) => rateOf(name, limits[name])));
+    this.#clock = clock;
+    this.#buckets = new Buckets(
+      names.map((name) => rateOf(name, limits[name])),
+      clock.monotonic(),
+    );
     this.#limits = limits;
     this.#indexOf = new Map(names.map((name, i) => [name, i]));
   }
@@ -102,7 +112,7 @@ export class RateLimits<Name extends UserRate | LoginRate> {
   taker(name: Name): (key: string, count?: number) => void {
     const bucket = this.#index(name);
     return (key, count = 1) => {
-      const waitMs = this.#buckets.take(key, bucket, count);
+      const waitMs = this.#buckets.take(key, bucket, count, this.#clock.monotonic());
       if (waitMs > 0) throw this.#refusal(name, key, waitMs);
     };
   }
@@ -115,12 +125,12 @@ export class RateLimits<Name extends UserRate | LoginRate> {
 
   /** Returns after how many milliseconds a limit has one left; 0 when it has. */
   waitMs(name: Name, key: string): number {
-    return this.#buckets.waitMs(key, this.#index(name));
+    return this.#buckets.waitMs(key, this.#index(name), this.#clock.monotonic());
   }
 
   /** Takes one that was had already. */
   owe(name: Name, key: string): void {
-    this.#buckets.owe(key, this.#index(name));
+    this.#buckets.owe(key, this.#index(name), 1, this.#clock.monotonic());
   }
 
   #index(name: Name): number {

@@ -6,6 +6,7 @@ import { createLocalBus } from "../bus/local.ts";
 import { createNatsBus } from "../bus/nats/nats-bus.ts";
 import { clockOffset, clockToleranceMs } from "../cluster/clock.ts";
 import type { Config } from "../config/config.ts";
+import { type Clock, systemClock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
 import { createPostgresStore, StoreOpenError } from "../store/postgres/postgres-store.ts";
 import { createSqliteStore } from "../store/sqlite/sqlite-store.ts";
@@ -36,11 +37,12 @@ type BusSettings = Pick<Config, "natsUrl"> &
  *
  * @throws Error in words for people, as when another process has the file or the database cannot be reached
  */
-export function createStore(settings: StoreSettings, log: Logger): Promise<Store> {
+export function createStore(settings: StoreSettings, log: Logger, clock = systemClock): Promise<Store> {
   const { databaseUrl: url, databasePoolSize, databaseSchema, databaseFailover } = settings;
-  if (url === undefined) return createSqliteStore({ path: dataFileOf(settings), logger: log });
+  if (url === undefined) return createSqliteStore({ path: dataFileOf(settings), logger: log, clock });
   return createPostgresStore({
     url,
+    clock,
     ...(databasePoolSize !== undefined && { poolSize: databasePoolSize }),
     ...(databaseSchema !== undefined && { schema: databaseSchema }),
     ...(databaseFailover !== undefined && { failover: databaseFailover }),
@@ -80,10 +82,15 @@ export async function createBus(
 }
 
 /** Does what `createStore` does, waits for a database that cannot be reached yet, and logs when its clock differs. */
-export async function openStore(settings: StoreSettings, log: Logger, signal: AbortSignal): Promise<Store> {
+export async function openStore(
+  settings: StoreSettings,
+  log: Logger,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<Store> {
   const store = await waitFor({
     what: "PostgreSQL",
-    open: () => createStore(settings, log),
+    open: () => createStore(settings, log, clock),
     passes: (error) => error instanceof StoreOpenError && error.notReachable,
     log,
     signal,

@@ -5,6 +5,7 @@ import type { TokenVerifier } from "../auth/verifier.ts";
 import type { Bus } from "../bus/bus.ts";
 import { Chat } from "../chat/chat.ts";
 import { type ChatLimits, defaultLimits } from "../chat/limits.ts";
+import { type Clock, systemClock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
 import type { CallHandles } from "../net/call-handles.ts";
 import { CallerAddresses } from "../net/caller-address.ts";
@@ -29,6 +30,8 @@ export interface ParlanceParts {
   handles?: CallHandles;
   /** Names this node among those that share the store; by default a new one. */
   instanceId?: string;
+  /** By default the machine's. The store has to go by the same. */
+  clock?: Clock;
 }
 
 /** A chat and its services, not yet on any server. */
@@ -48,6 +51,7 @@ export async function assemble({
   limits,
   handles,
   addresses = new CallerAddresses(),
+  clock = systemClock,
   ...parts
 }: ParlanceParts): Promise<AssembledParlance> {
   const allLimits = { ...defaultLimits, ...limits };
@@ -55,9 +59,10 @@ export async function assemble({
     ...parts,
     instanceId: parts.instanceId ?? randomUUID(),
     limits: allLimits,
+    clock,
   });
   // Of the node, whichever port a login comes to.
-  const loginLimits = new LoginLimits(chat.limits, addresses);
+  const loginLimits = new LoginLimits(chat.limits, addresses, clock);
   const validator = createRequestValidator();
   validator.warm(chatServices);
   const reads = new FairReads();

@@ -12,6 +12,7 @@ import { joinNodes } from "../cluster/nodes.ts";
 import type { Config } from "../config/config.ts";
 import { parseOrigins } from "../config/origins.ts";
 import { type HttpEdge, type HttpEdgeOptions, startHttpEdge } from "../http/http-edge.ts";
+import { type Clock, systemClock } from "../model/clock.ts";
 import type { Logger } from "../model/logger.ts";
 import { createCallHandles } from "../net/call-handles.ts";
 import { CallerAddresses } from "../net/caller-address.ts";
@@ -70,12 +71,16 @@ const startAnew = 75;
  * While the database or NATS cannot be reached it waits for them, with its ports
  * open: health is NOT_SERVING, and calls are refused with SERVER_STARTING.
  *
- * @param signal ends the start, which then fails with the signal's reason
+ * @param options.signal ends the start, which then fails with the signal's reason
+ * @param options.clock what time it is; by default the machine's
  */
 export async function startServer(
   config: Config,
   log: Logger,
-  { signal = new AbortController().signal }: { signal?: AbortSignal } = {},
+  {
+    signal = new AbortController().signal,
+    clock = systemClock,
+  }: { signal?: AbortSignal; clock?: Clock } = {},
 ): Promise<RunningServer> {
   const tls = tlsOf(config);
   const verifier = verifierOf(config);
@@ -112,7 +117,7 @@ export async function startServer(
       closers.addPort(http.close);
     }
 
-    const store = await openStore(config, log, signal);
+    const store = await openStore(config, log, signal, clock);
     closers.addPart(() => store.close());
     const stopListening = store.onEnding((ending) =>
       failure.resolve({ message: endingMessages[ending], exitCode: startAnew }),
@@ -130,6 +135,7 @@ export async function startServer(
       addresses,
       log,
       instanceId,
+      clock,
     });
     closers.addPart(() => chat.close());
 

@@ -20,14 +20,14 @@ export class Admission {
    * @param perSecond the most per second in the long run, and at once; 0 lets everyone in
    * @param nowMs the time on the monotonic clock, here and below
    */
-  constructor(perSecond: number, nowMs = performance.now()) {
+  constructor(perSecond: number, nowMs: number) {
     this.#perSecond = perSecond;
     this.#tokens = perSecond;
     this.#filledMs = nowMs;
   }
 
   /** Returns undefined to let one in, or after how many milliseconds it should come again. */
-  enter(nowMs = performance.now()): number | undefined {
+  enter(nowMs: number): number | undefined {
     if (this.#perSecond === 0) return undefined;
     const gained = ((nowMs - this.#filledMs) / 1000) * this.#perSecond;
     this.#tokens = Math.min(this.#perSecond, this.#tokens + gained);

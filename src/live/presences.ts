@@ -8,6 +8,7 @@ import type {
 } from "../../gen/parlance/chat/v1/presence_service_pb.js";
 import { type Bus, EphemeralKind, type PresenceMessage, subjects } from "../bus/bus.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import type { Handlers } from "../model/handlers.ts";
 import type { ConversationStore } from "../store/ports/conversations.ts";
 import type { UserStore } from "../store/ports/users.ts";
@@ -23,6 +24,15 @@ interface Watch {
   readonly unsubscribe: () => void;
   /** What they were told last: whether the user is online, and where. */
   told: string;
+}
+
+/** The options of presences. */
+export interface PresencesOptions {
+  /** Names this node among all. */
+  instanceId: string;
+  /** Who sees whom. */
+  visibility: PresenceVisibility;
+  clock: Clock;
 }
 
 /** A user whose last session went. */
@@ -63,6 +73,7 @@ export class Presences implements Handlers<typeof PresenceService> {
   readonly #bus: Bus;
   readonly #hub: Hub;
   readonly #instanceId: string;
+  readonly #clock: Clock;
   readonly #findVisible: FindVisible;
   /** Whether who is visible to whom depends on the conversations they are in. */
   readonly #isShared: boolean;
@@ -76,19 +87,16 @@ export class Presences implements Handlers<typeof PresenceService> {
   #lastActive = new Map<string, number>();
   /** Sessions that watch, and may see others now than when they were last looked at. */
   readonly #outdated = new Set<Session>();
-  #sweptMs = performance.now();
-  #askedMs = performance.now();
+  #sweptMs: number;
+  #askedMs: number;
   /** While this node asks the others: it hears itself, too. */
   #asking = false;
 
-  /** @param instanceId names this node among all */
-  constructor(
-    store: UserStore & ConversationStore,
-    bus: Bus,
-    hub: Hub,
-    instanceId: string,
-    visibility: PresenceVisibility,
-  ) {
+  constructor(store: UserStore & ConversationStore, bus: Bus, hub: Hub, options: PresencesOptions) {
+    const { instanceId, visibility, clock } = options;
+    this.#clock = clock;
+    this.#sweptMs = clock.monotonic();
+    this.#askedMs = clock.monotonic();
     this.#findVisible = createFindVisible(store, visibility);
     this.#isShared = visibility === "shared";
     this.#store = store;
@@ -186,9 +194,9 @@ export class Presences implements Handlers<typeof PresenceService> {
     this.#gone.delete(userId);
     if (this.#online.has(userId)) return;
     // Kept at once, in case the server does not live to see the user go.
-    this.#lastActive.set(userId, Date.now());
+    this.#lastActive.set(userId, this.#clock.now());
     this.#online.add(userId);
-    const message = this.#message(userId, this.#platformsHere(userId), Date.now());
+    const message = this.#message(userId, this.#platformsHere(userId), this.#clock.now());
     this.#bus.publish(subjects.presence(userId), message);
   }
 
@@ -198,8 +206,11 @@ export class Presences implements Handlers<typeof PresenceService> {
    * @param drained whether it was asked to reconnect, maybe to another node
    */
   went(userId: string, drained: boolean): void {
-    const timeMs = Date.now();
-    this.#gone.set(userId, { tellMs: performance.now() + (drained ? drainedGraceMs : graceMs), timeMs });
+    const timeMs = this.#clock.now();
+    this.#gone.set(userId, {
+      tellMs: this.#clock.monotonic() + (drained ? drainedGraceMs : graceMs),
+      timeMs,
+    });
     this.#lastActive.set(userId, timeMs);
   }
 
@@ -207,7 +218,7 @@ export class Presences implements Handlers<typeof PresenceService> {
   receive(message: PresenceMessage): void {
     if (!this.#watches.has(message.userId)) return;
     if (message.instanceId !== this.#instanceId) {
-      if (!this.#remote.note(message, performance.now())) return;
+      if (!this.#remote.note(message, this.#clock.monotonic())) return;
     }
     this.#tell(message.userId, message.lastActiveMs);
   }
@@ -224,12 +235,12 @@ export class Presences implements Handlers<typeof PresenceService> {
   /** What this node says of a user; undefined when the user is not connected to it. */
   messageOf(userId: string): PresenceMessage | undefined {
     const platforms = this.#platformsHere(userId);
-    return platforms.length > 0 ? this.#message(userId, platforms, Date.now()) : undefined;
+    return platforms.length > 0 ? this.#message(userId, platforms, this.#clock.now()) : undefined;
   }
 
   /** Asks the other nodes where watched users are. */
   ask(): void {
-    this.#askedMs = performance.now();
+    this.#askedMs = this.#clock.monotonic();
     const userIds = [...this.#watches.keys()];
     this.#asking = true;
     for (let i = 0; i < userIds.length; i += askUsers) {
@@ -241,7 +252,7 @@ export class Presences implements Handlers<typeof PresenceService> {
 
   /** Tells who went a while ago, asks again where others are, and keeps when users were last active. Called every second. */
   async sweep(): Promise<void> {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.monotonic();
     for (const [userId, { tellMs, timeMs }] of this.#gone) {
       if (tellMs > nowMs) continue;
       this.#gone.delete(userId);
@@ -282,7 +293,7 @@ export class Presences implements Handlers<typeof PresenceService> {
     const deaf = !this.#bus.connected || nowMs - this.#sweptMs > heldUpMs;
     this.#sweptMs = nowMs;
     if (deaf) this.#remote.renew(nowMs);
-    for (const userId of this.#remote.expire(nowMs)) this.#tell(userId, Date.now());
+    for (const userId of this.#remote.expire(nowMs)) this.#tell(userId, this.#clock.now());
     if (nowMs - this.#askedMs >= askMs) this.ask();
   }
 
@@ -336,7 +347,7 @@ export class Presences implements Handlers<typeof PresenceService> {
     const platforms: number[] = [];
     for (const answer of answers) {
       if (answer.type !== "presence" || answer.userId !== userId) continue;
-      if (this.#watches.has(userId)) this.#remote.note(answer, performance.now());
+      if (this.#watches.has(userId)) this.#remote.note(answer, this.#clock.monotonic());
       platforms.push(...answer.platforms);
     }
     return platforms;
@@ -358,7 +369,7 @@ export class Presences implements Handlers<typeof PresenceService> {
   ): Presence {
     const platforms = [...this.#platformsHere(userId), ...elsewhere];
     const online = platforms.length > 0;
-    const timeMs = online ? Date.now() : (this.#lastActive.get(userId) ?? lastActive.get(userId));
+    const timeMs = online ? this.#clock.now() : (this.#lastActive.get(userId) ?? lastActive.get(userId));
     return create(PresenceSchema, {
       userId,
       online,

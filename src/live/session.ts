@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from "uuid";
 import type { EphemeralMessage, LogMessage } from "../bus/bus.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import type { ChatError } from "../model/errors.ts";
 import type { Concatenate } from "./frame-concatenation.ts";
 import { Outbox } from "./outbox.ts";
@@ -13,6 +14,7 @@ export interface SessionOptions {
   opens: number;
   outboxMaxBytes: number;
   maxAgeMs: number;
+  clock: Clock;
   /** A bit for each kind of event the session wants, `1 << EventKind`. 0: all. */
   kinds: number;
   /** Reads the log for a session that is behind. */
@@ -54,7 +56,7 @@ export class Session {
   readonly opens: number;
   readonly outbox: Outbox;
   /** When it opened, on the monotonic clock. */
-  readonly openTimeMs = performance.now();
+  readonly openTimeMs: number;
   /** After how long it is asked to reconnect. */
   readonly maxAgeMs: number;
   /** What its reader was not told yet of what is not replayed. Nothing is read from the log before. */
@@ -70,6 +72,7 @@ export class Session {
   #behind = true;
   #caughtUp = false;
   #reading: Promise<void> | undefined;
+  readonly #clock: Clock;
   readonly #kinds: number;
   readonly #kill: (error: ChatError) => void;
   readonly #maxBytes: number;
@@ -83,6 +86,8 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.caller = options.caller;
+    this.#clock = options.clock;
+    this.openTimeMs = options.clock.monotonic();
     this.opens = options.opens;
     this.#kinds = options.kinds;
     this.#kill = options.kill;
@@ -254,7 +259,7 @@ export class Session {
    */
   end(lastFrame: Uint8Array | undefined, error: ChatError | undefined): void {
     if (this.#endingSinceMs !== undefined) return;
-    this.#endingSinceMs = performance.now();
+    this.#endingSinceMs = this.#clock.monotonic();
     this.#endError = error;
     this.#behind = false;
     if (error !== undefined) this.outbox.dropEvents();

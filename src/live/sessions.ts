@@ -2,6 +2,7 @@ import type { Limits } from "../../gen/parlance/chat/v1/device_pb.js";
 import type { Open } from "../../gen/parlance/chat/v1/event_pb.js";
 import { type Bus, subjects } from "../bus/bus.ts";
 import type { Caller } from "../model/caller.ts";
+import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Logger } from "../model/logger.ts";
 import type { CatchUpStore } from "../store/ports/catch-up.ts";
@@ -50,6 +51,7 @@ export interface SessionsParts {
   checkStands: (caller: Caller) => void;
   /** Told of each session that is closed. */
   onClosed: (session: Session) => void;
+  clock: Clock;
   log: Logger;
 }
 
@@ -64,6 +66,7 @@ export class Sessions {
   readonly #told: Limits;
   readonly #checkStands: SessionsParts["checkStands"];
   readonly #onClosed: SessionsParts["onClosed"];
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #concatenate = createConcatenation();
   readonly #wakeQueue = new WakeQueue();
@@ -82,8 +85,9 @@ export class Sessions {
     this.#told = parts.toldLimits;
     this.#checkStands = parts.checkStands;
     this.#onClosed = parts.onClosed;
+    this.#clock = parts.clock;
     this.#log = parts.log;
-    this.#admission = new Admission(parts.limits.maxNewSessionsPerSecond);
+    this.#admission = new Admission(parts.limits.maxNewSessionsPerSecond, parts.clock.monotonic());
   }
 
   /**
@@ -124,6 +128,7 @@ export class Sessions {
       outboxMaxBytes: this.#limits.outboxMaxBytes,
       // Spread, so that those who came together do not go together.
       maxAgeMs: this.#limits.sessionMaxAgeMs * (0.9 + Math.random() * 0.2),
+      clock: this.#clock,
       kinds: (open?.eventKinds ?? []).reduce((bits, kind) => bits | (1 << kind), 0),
       catchUp: this.#catchUp,
       concatenate: this.#concatenate,
@@ -198,10 +203,10 @@ export class Sessions {
     this.#log.info({ sessions: sessions.size, sessionsPerSecond }, "draining");
     const waiting = [...sessions];
     const perMs = Math.max(sessionsPerSecond / 1000, waiting.length / Math.max(1, graceMs / 2));
-    const startMs = performance.now();
+    const startMs = this.#clock.monotonic();
     let asked = 0;
     for (;;) {
-      const elapsedMs = performance.now() - startMs;
+      const elapsedMs = this.#clock.monotonic() - startMs;
       const due = sessionsPerSecond === 0 ? waiting.length : Math.floor(elapsedMs * perMs) + 1;
       for (const session of waiting.slice(asked, round === this.#drains ? due : asked))
         drain(session, Math.max(0, Math.round(graceMs - elapsedMs)));
@@ -213,8 +218,8 @@ export class Sessions {
 
   /** Ends, once a second, the sessions whose time has come. */
   sweep(): void {
-    const now = Date.now();
-    const monotonicNow = performance.now();
+    const now = this.#clock.now();
+    const monotonicNow = this.#clock.monotonic();
     for (const session of this.#hub.sessions) {
       if (session.ending) session.killIfStuck(monotonicNow, draining);
       else if (session.caller.expireTimeMs <= now) endExpired(session);
@@ -229,7 +234,7 @@ export class Sessions {
       const description = `this server takes at most ${maxSessions} sessions`;
       throw tooMany(ErrorReason.TOO_MANY_SESSIONS, description, 5_000);
     }
-    const waitMs = this.#admission.enter();
+    const waitMs = this.#admission.enter(this.#clock.monotonic());
     if (waitMs === undefined) return;
     const description = `this server opens at most ${maxNewSessionsPerSecond} sessions a second`;
     throw tooMany(ErrorReason.TOO_MANY_NEW_SESSIONS, description, waitMs);

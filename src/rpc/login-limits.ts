@@ -1,5 +1,6 @@
 import type { CallContext } from "nice-grpc";
 import { defaultLoginRates, type LoginRate, type LoginRates, RateLimits } from "../chat/rate-limits.ts";
+import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { CallerAddresses } from "../net/caller-address.ts";
 
@@ -20,8 +21,8 @@ export class LoginLimits {
   readonly #takeOfNode: (key: string) => void;
   readonly #takeOfAddress: (key: string) => void;
 
-  constructor(rates: LoginRates, addresses: CallerAddresses) {
-    this.#limits = new RateLimits<LoginRate>(defaultLoginRates, rates);
+  constructor(rates: LoginRates, addresses: CallerAddresses, clock: Clock) {
+    this.#limits = new RateLimits<LoginRate>(defaultLoginRates, rates, clock);
     this.#addresses = addresses;
     this.#takeOfNode = this.#limits.taker("maxLoginsPerSecond");
     this.#takeOfAddress = this.#limits.taker("maxLoginsPerAddressPerMinute");

@@ -3,7 +3,6 @@ import type { CallOptions } from "nice-grpc";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JoinPolicy, type Member, MembershipChange, Role } from "../../gen/parlance/chat/v1/group_pb.js";
 import { failureIn, failureOf } from "../support/errors.ts";
-import { eventually } from "../support/eventually.ts";
 import { startTestServer, type TestServer, text, type UserClients } from "../support/server.ts";
 import type { TestStream } from "../support/test-stream.ts";
 
@@ -377,7 +376,7 @@ describe("a role decides who may", () => {
     const groupId = await groupWithRoles();
     const [actorId, targetId] = pair(each.actor, each.target);
     const { groups } = await user(actorId);
-    const mutedUntilTime = timestampFromMs(Date.now() + 60_000);
+    const mutedUntilTime = timestampFromMs(server.clock.now() + 60_000);
     const request = {
       member: { groupId, userId: targetId, mutedUntilTime },
       updateMask: { paths: ["muted_until_time"] },
@@ -466,7 +465,7 @@ describe("changing a member", () => {
   test("takes the fields of the mask only", async () => {
     const groupId = await groupWithRoles();
     const { groups } = await user("olga");
-    const mutedUntilTime = timestampFromMs(Date.now() + 60_000);
+    const mutedUntilTime = timestampFromMs(server.clock.now() + 60_000);
     const muted = await groups.updateMember({
       member: { groupId, userId: "mary", role: Role.ADMIN, mutedUntilTime },
       updateMask: { paths: ["muted_until_time"] },
@@ -542,7 +541,7 @@ describe("a mute", () => {
         member: { groupId, userId: "mary", mutedUntilTime: timestampFromMs(untilMs) },
         updateMask: { paths: ["muted_until_time"] },
       });
-    await mute(Date.now() + 60_000);
+    await mute(server.clock.now() + 60_000);
     const failure = await failureOf((options) =>
       mary.chat.sendGroup({ groupId, content: text("no") }, options),
     );
@@ -555,14 +554,12 @@ describe("a mute", () => {
       ),
     ).toBe("OK");
 
-    const until = Date.now() + 400;
-    await mute(until);
-    await eventually(
-      async () =>
-        (await answerOf((options) => mary.chat.sendGroup({ groupId, content: text("again") }, options))) ===
-        "OK",
-    );
-    expect(Date.now()).toBeGreaterThanOrEqual(until);
+    const again = () =>
+      answerOf((options) => mary.chat.sendGroup({ groupId, content: text("again") }, options));
+    server.clock.turn(50_000);
+    expect(await again()).toBe("MEMBER_MUTED");
+    server.clock.turn(10_000);
+    expect(await again()).toBe("OK");
   });
 
   test("of a member can be lifted", async () => {
@@ -570,7 +567,7 @@ describe("a mute", () => {
     const [olga, mary] = [await user("olga"), await user("mary")];
     const updateMask = { paths: ["muted_until_time"] };
     await olga.groups.updateMember({
-      member: { groupId, userId: "mary", mutedUntilTime: timestampFromMs(Date.now() + 60_000) },
+      member: { groupId, userId: "mary", mutedUntilTime: timestampFromMs(server.clock.now() + 60_000) },
       updateMask,
     });
     expect(await answerOf((options) => mary.chat.sendGroup({ groupId, content: text("no") }, options))).toBe(
@@ -627,7 +624,7 @@ describe("who may not send to a group", () => {
     };
     const all = (answer: string) => [answer, answer, answer];
     await olga?.groups.updateMember({
-      member: { groupId, userId: "mary", mutedUntilTime: timestampFromMs(Date.now() + 3_600_000) },
+      member: { groupId, userId: "mary", mutedUntilTime: timestampFromMs(server.clock.now() + 3_600_000) },
       updateMask: { paths: ["muted_until_time"] },
     });
     expect(await attempts(mary as UserClients)).toEqual(all("MEMBER_MUTED"));

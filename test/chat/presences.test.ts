@@ -9,6 +9,7 @@ import { createLocalBus } from "../../src/bus/local.ts";
 import { Hub } from "../../src/live/hub.ts";
 import { Presences } from "../../src/live/presences.ts";
 import type { Session } from "../../src/live/session.ts";
+import { systemClock } from "../../src/model/clock.ts";
 import { createSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { makeDataDir } from "../support/serve-child.ts";
@@ -44,7 +45,11 @@ function createWatcher() {
       }),
   };
   const hub = new Hub(store, bus, { onMessage: () => undefined, onUserCame() {}, onUserGone() {} });
-  const presences = new Presences(store, bus, hub, "this one", "everyone");
+  const presences = new Presences(store, bus, hub, {
+    instanceId: "this one",
+    visibility: "everyone",
+    clock: systemClock,
+  });
   const told = new Map<string, boolean[]>();
   const take = (frame: Uint8Array) => {
     for (const { event } of fromBinary(StreamResponseSchema, frame).events) {

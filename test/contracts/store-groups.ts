@@ -87,6 +87,17 @@ export function groupTests(tested: () => StoreUnderTest): void {
     await refused(groupChanges(store).createGroup(groupId, o, settings(), []), ErrorReason.GROUP_ID_TAKEN);
   });
 
+  test("nobody comes back to a group that was disbanded", async () => {
+    const { store } = tested();
+    const { groupId, o, a, m, x } = await createStaffedGroup(store);
+    await groupChanges(store).leaveGroup(groupId, m);
+    await groupChanges(store).disbandGroup(groupId, o);
+    for (const userId of [o, a, m, x]) {
+      await refused(groupChanges(store).joinGroup(groupId, userId), GROUP_NOT_FOUND);
+      await refused(groupChanges(store).addMembers(groupId, userId, [a, m], Role.MEMBER), GROUP_NOT_FOUND);
+    }
+  });
+
   test("a group cannot begin with more members than its limit, and then is not there", async () => {
     const { store } = tested();
     const groupId = unique("g");

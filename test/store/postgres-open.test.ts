@@ -42,6 +42,7 @@ describeWithPostgres("opening PostgreSQL", () => {
       { step: 3 },
       { step: 4 },
       { step: 5 },
+      { step: 6 },
     ]);
   });
 

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/model/clock.ts";
 import type { Thread } from "../../src/store/sqlite/commands.ts";
 import { WorkerChannel } from "../../src/store/sqlite/thread/channel.ts";
 
@@ -13,6 +14,7 @@ const workerData = {
   checkpointDue: shared(),
   epochDue: shared(),
   commits: shared(),
+  clock: systemClock.shared,
 };
 const channels = (["writer", "reader"] as const).map(
   (thread: Thread) =>

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type Channel, createChannel } from "nice-grpc";
 import { type Config, loadConfig } from "../../src/config/config.ts";
 import { type RunningServer, startServer } from "../../src/host/server.ts";
+import { Clock } from "../../src/model/clock.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { type Clients, clientsOf } from "./clients.ts";
 import { noRates } from "./rates.ts";
@@ -24,6 +25,8 @@ export interface TestServer {
   dataDir: string;
   /** What it has logged so far, one parsed object a line. */
   logs: Record<string, unknown>[];
+  /** What the server goes by. Turn it to have time pass. */
+  clock: Clock;
   /** Logs a user in, on a device, and returns clients that send the token. */
   login: (userId: string, deviceId?: string) => Promise<UserClients>;
   /** Clients that send this metadata and nothing else, to the gRPC port or another address. */
@@ -54,7 +57,8 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
     ...overrides,
   };
   const log = createLogger(config, { write: (line) => void logs.push(JSON.parse(line)) });
-  let server = await startServer(config, log);
+  const clock = new Clock();
+  let server = await startServer(config, log, { clock });
   const channels: Channel[] = [];
 
   function as(metadata: Record<string, string>, address = server.address): Clients {
@@ -72,6 +76,7 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
     },
     dataDir,
     logs,
+    clock,
     as,
     async login(userId, deviceId) {
       const { chat } = as({});
@@ -85,7 +90,7 @@ export async function startTestServer(overrides: Partial<Config> = {}): Promise<
       const { port } = server;
       await server.close();
       meanwhile?.();
-      server = await startServer({ ...config, ...changed, port }, log);
+      server = await startServer({ ...config, ...changed, port }, log, { clock });
     },
     async close() {
       for (const channel of channels) channel.close();

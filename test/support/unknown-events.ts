@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { systemClock } from "../../src/model/clock.ts";
 import type { AudienceColumns } from "../../src/rules/audience.ts";
 import { checksumOf } from "../../src/store/sqlite/file/checksum.ts";
 import { Log } from "../../src/store/sqlite/tables/log.ts";
@@ -27,7 +28,7 @@ export function appendUnknownToFile(
 ): void {
   const database = new DatabaseSync(path);
   try {
-    const log = new Log(database);
+    const log = new Log(database, systemClock);
     log.refresh();
     const key = log.keyOf(conversationId);
     if (key === undefined) throw new Error(`there is no conversation ${conversationId}`);

@@ -1,4 +1,5 @@
 import type { LogEvent } from "../../../wire/log-event.ts";
+import { type Clock, systemClock } from "../../model/clock.ts";
 import type { ChatError } from "../../model/errors.ts";
 import type { Store } from "../store.ts";
 import { Connections } from "./connection/connections.ts";
@@ -39,6 +40,8 @@ export interface PostgresStoreOptions {
   maxWaitingBytes?: number;
   /** The most reads that may wait, and as many writes of other kinds; more are refused. Default 10,000. */
   maxWaitingReads?: number;
+  /** By default the machine's. When events were accepted is told by that of the database. */
+  clock?: Clock;
 }
 
 /** How long the server may work on one statement. */
@@ -53,7 +56,7 @@ const writeConnections = 2;
  * @throws StoreOpenError when the database cannot be reached, or cannot be used
  */
 export async function createPostgresStore(options: PostgresStoreOptions): Promise<Store> {
-  const { url, poolSize = 10, schema = "parlance", maxWaitingReads = 10_000 } = options;
+  const { url, poolSize = 10, schema = "parlance", maxWaitingReads = 10_000, clock = systemClock } = options;
   await migrate(url, schema);
 
   const identity = new Identity(options.failover ?? "new-epoch");
@@ -71,6 +74,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       url,
       schema,
       identity,
+      clock,
       applicationName: `parlance ${name}`,
       statementTimeoutMs: name === "reads" ? readTimeoutMs : writeTimeoutMs,
       onFailure: name === "reads" ? () => {} : onWriteFailed,
@@ -86,6 +90,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
   const queue = new WriteQueue({
     connections: log,
     identity,
+    clock,
     maxWaiting: options.maxWaitingWrites ?? 100_000,
     maxWaitingBytes: options.maxWaitingBytes ?? 268_435_456,
     onAppended,
@@ -139,7 +144,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
     ...createConversationReads(reads),
     ...createGroupReads(reads),
     ...createUserReads(reads),
-    ...createUserWrites(writes, identity),
+    ...createUserWrites(writes, identity, clock),
     onWriteFailed: (listener) => {
       failureListeners.add(listener);
       return () => void failureListeners.delete(listener);

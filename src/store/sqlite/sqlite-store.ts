@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { LogEvent } from "../../../wire/log-event.ts";
 import { EventKind } from "../../../wire/log-event.ts";
+import { type Clock, systemClock } from "../../model/clock.ts";
 import type { ChatError } from "../../model/errors.ts";
 import type { Appended, Draft } from "../../model/records.ts";
 import type { ChangeName } from "../../rules/changes.ts";
@@ -30,6 +31,8 @@ export interface SqliteStoreOptions {
   /** The largest the file may grow, at 4 KiB granularity; writes beyond are refused with STORAGE_FULL. No limit by default. */
   maxFileBytes?: number;
   logger?: { error(fields: object, message: string): void };
+  /** By default the machine's. */
+  clock?: Clock;
 }
 
 /**
@@ -53,6 +56,7 @@ export async function createSqliteStore(options: SqliteStoreOptions): Promise<St
 }
 
 async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
+  const { clock = systemClock } = options;
   const lock = takeLock(path);
   let isDamaged: boolean;
   try {
@@ -67,6 +71,7 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
     checkpointDue: sharedNumber(),
     epochDue: sharedNumber(isDamaged ? 1 : 0),
     commits: sharedNumber(),
+    clock: clock.shared,
   };
   const onCrash = (worker: string) => (error: unknown) =>
     options.logger?.error({ err: error, path, worker }, "a worker of the store ended");
@@ -121,7 +126,7 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
   try {
     const identity = await writer.start();
     if (isDamaged) {
-      const kept = settleDamage(path, Date.now());
+      const kept = settleDamage(path, clock.now());
       options.logger?.error({ path, kept, epoch: identity.epoch }, damagedLog);
     }
     await reader.start();

@@ -1,4 +1,5 @@
 import pg from "pg";
+import type { Clock } from "../../../model/clock.ts";
 import type { ChatError } from "../../../model/errors.ts";
 import { parseBigints } from "./binary-arrays.ts";
 import { endingOf, failureOf, isBroken, nulInId, unavailable } from "./failures.ts";
@@ -23,6 +24,7 @@ export interface ConnectionsOptions {
   url: string;
   schema: string;
   identity: Identity;
+  clock: Clock;
   /** The most connections. */
   max: number;
   /** The most statements that may be under way or wait for a connection; more are refused. */
@@ -85,7 +87,7 @@ export class Connections {
     statement: Statement,
     values: readonly unknown[],
   ): Promise<Row[]> {
-    for (const startMs = performance.now(); ; ) {
+    for (const startMs = this.#options.clock.monotonic(); ; ) {
       this.#options.identity.check();
       try {
         return await this.#runOnce<Row>(statement, values);
@@ -97,7 +99,7 @@ export class Connections {
         }
         if (error instanceof pg.DatabaseError && error.code === "22021") throw nulInId(error);
         const failure = failureOf(error);
-        if (failure?.retry === true && performance.now() - startMs < maxRetryMs) continue;
+        if (failure?.retry === true && this.#options.clock.monotonic() - startMs < maxRetryMs) continue;
         if (failure !== undefined) this.#options.onFailure(failure.error);
         throw failure?.error ?? error;
       }

@@ -69,8 +69,9 @@ export function createFactReads(connections: Connections): (keys: FactKeys) => P
         member === null ? [] : [[member.userId, toMemberRecord(groupId, member)] as const],
       ),
     );
+    // Nobody comes to a group that was disbanded.
     const lastStays =
-      comingIds.length === 0
+      isDisbanded || comingIds.length === 0
         ? []
         : await connections.run<LastStays>(lastStaysStatement, [groupId, textArray(comingIds)]);
     return {

@@ -1,3 +1,4 @@
+import type { Clock } from "../../../model/clock.ts";
 import type { DeviceRecord, SessionRecord, UserCaps } from "../../../model/records.ts";
 import { InOrder } from "../../in-order.ts";
 import { bigintArray, textArray } from "../connection/binary-arrays.ts";
@@ -101,7 +102,7 @@ const addBytesStatement: Statement = {
 };
 
 /** Makes the writes about users alone: their devices, sessions and activity. Those of one user keep their order. */
-export function createUserWrites(writes: Connections, identity: Identity) {
+export function createUserWrites(writes: Connections, identity: Identity, clock: Clock) {
   const order = new InOrder();
 
   return {
@@ -120,7 +121,7 @@ export function createUserWrites(writes: Connections, identity: Identity) {
           platform,
           Buffer.from(name),
           maxDevices || unlimited,
-          Date.now() - keepRefusalMs,
+          clock.now() - keepRefusalMs,
         ]);
         if (row === undefined) throw new Error("a device was not kept");
         return { ...row, name: new TextDecoder().decode(row.name), position: row.position ?? undefined };
@@ -144,7 +145,7 @@ export function createUserWrites(writes: Connections, identity: Identity) {
       order.run([session.userId], async () => {
         const { tokenHash, sessionId, userId, deviceId, platform, createTimeMs, expireTimeMs } = session;
         const device = [userId, deviceId, platform, Buffer.from(deviceName)];
-        const room = [most?.devices || unlimited, Date.now() - keepRefusalMs];
+        const room = [most?.devices || unlimited, clock.now() - keepRefusalMs];
         const rest = [tokenHash, sessionId, createTimeMs, expireTimeMs, createTimeMs - keepExpiredMs];
         const others = (most?.sessions || unlimited) - 1;
         await writes.run(createSessionStatement, [...device, ...room, ...rest, others]);

@@ -1,5 +1,6 @@
 import { EventKind, type LogEvent } from "../../../../wire/log-event.ts";
 import { failPoint } from "../../../fail-points.ts";
+import type { Clock } from "../../../model/clock.ts";
 import { ChatError, ErrorReason } from "../../../model/errors.ts";
 import type { Appended, Draft } from "../../../model/records.ts";
 import type { Connections } from "../connection/connections.ts";
@@ -17,6 +18,7 @@ const lateMs = 1_500;
 export interface WriteQueueOptions {
   connections: Connections;
   identity: Identity;
+  clock: Clock;
   /** The most writes that may wait. More are refused. */
   maxWaiting: number;
   /** The most bytes of bodies that may wait. */
@@ -69,7 +71,7 @@ export class WriteQueue {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
     const size = draft.body.length;
     if (this.#waitingBytes + size > this.#options.maxWaitingBytes) reject(tooSlow());
-    else if (this.#add({ kind: "append", draft, resolve, reject, sinceMs: performance.now() }))
+    else if (this.#add({ kind: "append", draft, resolve, reject, sinceMs: this.#options.clock.monotonic() }))
       this.#waitingBytes += size;
     return promise;
   }
@@ -77,7 +79,7 @@ export class WriteQueue {
   /** Raises how far a user has read. */
   markRead(mark: Omit<Mark, "after">): Promise<boolean> {
     const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-    this.#add({ kind: "mark", mark, resolve, reject, sinceMs: performance.now() });
+    this.#add({ kind: "mark", mark, resolve, reject, sinceMs: this.#options.clock.monotonic() });
     return promise;
   }
 
@@ -89,7 +91,7 @@ export class WriteQueue {
         reject(error);
         return error;
       });
-    this.#add({ kind: "other", run, reject, sinceMs: performance.now() });
+    this.#add({ kind: "other", run, reject, sinceMs: this.#options.clock.monotonic() });
     return promise;
   }
 
@@ -132,7 +134,7 @@ export class WriteQueue {
 
   /** Refuses what has waited for long. Otherwise each would wait for those before it to fail, one after another. */
   #refuseLate(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#options.clock.monotonic();
     const onTime = this.#waiting.findIndex(({ sinceMs }) => nowMs - sinceMs < lateMs);
     for (const late of this.#waiting.splice(0, onTime === -1 ? this.#waiting.length : onTime)) {
       if (late.kind === "append") this.#waitingBytes -= late.draft.body.length;

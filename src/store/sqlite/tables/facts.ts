@@ -28,12 +28,15 @@ export function createFactReads(
   return ({ groupId, memberIds, comingIds = [] }) => {
     const row = selectGroup.get(groupId);
     const key = row === undefined ? undefined : Number(row.key);
+    const group = groupOf(row);
+    // Nobody is in a group that was disbanded, and nobody comes.
+    const isEmpty = group?.isDisbanded !== false;
     return {
       key,
       nowMs: log.acceptTimeMs,
-      group: groupOf(row),
-      members: key === undefined ? new Map() : membersOf(groupId, key, memberIds),
-      restraints: key === undefined ? new Map() : restraintsOf(key, comingIds),
+      group,
+      members: isEmpty ? new Map() : membersOf(groupId, key as number, memberIds),
+      restraints: isEmpty ? new Map() : restraintsOf(key as number, comingIds),
     };
   };
 

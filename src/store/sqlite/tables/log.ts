@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Clock } from "../../../model/clock.ts";
 import { checksumOf } from "../file/checksum.ts";
 
 /** How many conversations are remembered. */
@@ -26,7 +27,10 @@ export class Log {
   readonly #selectHead: StatementSync;
   readonly #insert: StatementSync;
 
-  constructor(database: DatabaseSync) {
+  readonly #clock: Clock;
+
+  constructor(database: DatabaseSync, clock: Clock) {
+    this.#clock = clock;
     this.#selectLast = database.prepare(
       "SELECT position, accept_time_ms FROM events ORDER BY position DESC LIMIT 1",
     );
@@ -47,7 +51,7 @@ export class Log {
   refresh(): void {
     const last = this.#selectLast.get();
     this.#lastPosition = last === undefined ? 0 : Number(last.position);
-    this.#acceptTimeMs = Math.max(Date.now(), last === undefined ? 0 : Number(last.accept_time_ms));
+    this.#acceptTimeMs = Math.max(this.#clock.now(), last === undefined ? 0 : Number(last.accept_time_ms));
   }
 
   /** Forgets what a rollback may have taken back. */

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { Clock } from "../../../model/clock.ts";
 import { ChatError, ErrorReason } from "../../../model/errors.ts";
 import type { DeviceRecord, SessionRecord, UserCaps } from "../../../model/records.ts";
 import type { Log } from "./log.ts";
@@ -13,7 +14,7 @@ const lookedAt = 64;
 const keepLogoutsMs = 3_600_000;
 
 /** Makes the writes about users alone: what they read, their devices, sessions and activity. */
-export function createUserWrites(database: DatabaseSync, log: Log) {
+export function createUserWrites(database: DatabaseSync, log: Log, clock: Clock) {
   const selectReadSeq = database.prepare(
     "SELECT read_seq FROM members WHERE user_id = ? AND conversation = ?",
   );
@@ -91,7 +92,7 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     if (maxDevices === 0 || selectDevice.get(userId, deviceId) !== undefined) return 1;
     const { count, opens } = countDevices.get(userId) as { count: number; opens: number };
     if (count < maxDevices) return 1;
-    forgetDevices.run(userId, Date.now() - keepRefusalMs, count - maxDevices + 1);
+    forgetDevices.run(userId, clock.now() - keepRefusalMs, count - maxDevices + 1);
     return opens + 1;
   }
 
@@ -144,7 +145,7 @@ export function createUserWrites(database: DatabaseSync, log: Log) {
     },
 
     deleteSessions(userId: string, deviceId: string | undefined): number {
-      const nowMs = Date.now();
+      const nowMs = clock.now();
       if (deviceId === undefined) {
         deleteOfUser.run(userId);
         refuseForUser.run(userId, nowMs);

@@ -16,6 +16,8 @@ export interface WorkerData {
   epochDue: Int32Array;
   /** One number shared by the workers: how often the writer has committed, give or take 2^32. */
   commits: Int32Array;
+  /** The clock; see `Clock.shared`. */
+  clock: SharedArrayBuffer;
 }
 
 /** A method to run in a worker. */

@@ -1,6 +1,7 @@
 /** The worker that writes. It is the only one that ever does. */
 
 import type { DatabaseSync } from "node:sqlite";
+import { Clock } from "../../../model/clock.ts";
 import { ChatError } from "../../../model/errors.ts";
 import { type Handlers, runCommand } from "../commands.ts";
 import { openForWriting } from "../file/database.ts";
@@ -34,11 +35,12 @@ function open(data: WorkerData, again: boolean): Engine {
   }
 }
 
-function createEngine(database: DatabaseSync, { checkpointDue, commits }: WorkerData): Engine {
-  const log = new Log(database);
+function createEngine(database: DatabaseSync, { checkpointDue, commits, clock: shared }: WorkerData): Engine {
+  const clock = new Clock(shared);
+  const log = new Log(database, clock);
   const handlers: Handlers<"writer"> = {
     change: createChange(database, log),
-    ...createUserWrites(database, log),
+    ...createUserWrites(database, log, clock),
     ...createProbe(database),
   };
   const begin = database.prepare("BEGIN IMMEDIATE");
