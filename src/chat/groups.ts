@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type Group,
@@ -18,6 +18,7 @@ import type { GroupSettings, MemberRecord, Role as StoredRole } from "../model/r
 import { toGroup, toMember } from "../rules/group-events.ts";
 import type { MemberChange } from "../rules/group-members.ts";
 import { groupNotFound, notAMember, silenceOf } from "../rules/group-refusals.ts";
+import { settingFields, takeSettings } from "../rules/group-settings.ts";
 import type { ChangeStore } from "../store/ports/changes.ts";
 import type { GroupStore } from "../store/ports/groups.ts";
 import { GroupQuotas } from "./group-quotas.ts";
@@ -26,19 +27,6 @@ import { countWithin } from "./page-size.ts";
 import type { PageTokens } from "./page-tokens.ts";
 
 const defaultPageSize = 100;
-
-/** The fields of `UpdateGroupRequest.group` a mask may name, and how each is taken. */
-const settingOf: Record<
-  string,
-  (group: pb.UpdateGroupRequest["group"] & object, max: number) => Partial<GroupSettings>
-> = {
-  name: (group) => ({ name: group.name }),
-  join_policy: (group) => ({ joinPolicy: policyOf(group.joinPolicy) }),
-  history_for_new_members: (group) => ({ historyForNewMembers: group.historyForNewMembers }),
-  muted: (group) => ({ muted: group.muted }),
-  member_limit: (group, max) => ({ memberLimit: limitOf(group.memberLimit, max) }),
-  attributes: (group) => ({ attributes: group.attributes }),
-};
 
 /** The fields of `UpdateMemberRequest.member` a mask may name, and how each is taken. */
 const memberFieldOf: Record<string, (member: Member) => MemberChange> = {
@@ -73,14 +61,8 @@ export class Groups implements Handlers<typeof pb.GroupService> {
     // Before anything is looked up: whether the id is taken is what nobody is to learn.
     if (request.groupId !== "" && !this.#chosenIds && isHost === undefined)
       throw invalid("group_id", "chosen_group_ids", "must be empty, as this server makes the ids of groups");
-    const settings: GroupSettings = {
-      name: request.name,
-      joinPolicy: policyOf(request.joinPolicy),
-      historyForNewMembers: request.historyForNewMembers,
-      muted: false,
-      memberLimit: limitOf(request.memberLimit, this.#maxMembers),
-      attributes: request.attributes,
-    };
+    const chosen = create(GroupSchema, chosenSettings(request));
+    const settings = takeSettings(chosen, Object.keys(settingFields), this.#maxMembers) as GroupSettings;
     const memberIds = [...new Set(request.memberIds)].filter((memberId) => memberId !== userId);
     const groupId = request.groupId || randomUUID();
     const { answer } = await this.#quotas.run(
@@ -102,10 +84,8 @@ export class Groups implements Handlers<typeof pb.GroupService> {
   }
 
   async updateGroup({ group, updateMask }: pb.UpdateGroupRequest, { userId }: Caller) {
-    const settings: Partial<GroupSettings> = {};
-    for (const path of masked(updateMask?.paths, settingOf)) {
-      Object.assign(settings, settingOf[path]?.(group as NonNullable<typeof group>, this.#maxMembers));
-    }
+    const paths = masked(updateMask?.paths, settingFields);
+    const settings = takeSettings(group as Group, paths, this.#maxMembers);
     const { answer } = await this.#store.change("updateGroup", {
       groupId: group?.groupId ?? "",
       actorId: userId,
@@ -252,6 +232,13 @@ export class Groups implements Handlers<typeof pb.GroupService> {
   }
 }
 
+/** Returns the settings that a group is made with, which have the same names in both messages. */
+function chosenSettings(request: pb.CreateGroupRequest): MessageInitShape<typeof GroupSchema> {
+  return Object.fromEntries(
+    Object.entries(request).filter(([name]) => Object.hasOwn(GroupSchema.field, name)),
+  );
+}
+
 /** At least the bytes that a group takes within a list, and no less than by what the store ends a page early. */
 function sizeOf(group: Group): number {
   const { length } = toBinary(GroupSchema, group);
@@ -280,14 +267,6 @@ function masked(paths: readonly string[] | undefined, known: object): readonly s
   });
 }
 
-function policyOf(policy: JoinPolicy): GroupSettings["joinPolicy"] {
-  return policy === JoinPolicy.UNSPECIFIED ? JoinPolicy.INVITE : policy;
-}
-
 function roleOf(role: Role): StoredRole {
   return role === Role.UNSPECIFIED ? Role.MEMBER : role;
-}
-
-function limitOf(limit: number, max: number): number {
-  return limit > 0 ? Math.min(limit, max) : max;
 }

@@ -1,5 +1,7 @@
 /** What is kept of messages, groups, members, devices and sessions, in the shape that everything above the stores shares. */
 
+import type { Message, UnknownField } from "@bufbuild/protobuf";
+import type { Group } from "../../gen/parlance/chat/v1/group_pb.js";
 import type { LogEvent } from "../../wire/log-event.ts";
 
 /** The rights of a member. The numbers are those of the proto's `Role`. */
@@ -35,15 +37,21 @@ export interface Appended {
   duplicate: boolean;
 }
 
-/** A group's settings. */
-export interface GroupSettings {
-  name: string;
+/** The fields of the proto's `Group` that nobody chooses. */
+type ComputedField =
+  | "groupId"
+  | "ownerId"
+  | "memberCount"
+  | "createTime"
+  | "conversationId"
+  | "seq"
+  | "updaterId"
+  | "updateTime"
+  | "disbandTime";
+
+/** A group's settings: all other fields of the proto's `Group`. */
+export interface GroupSettings extends Omit<Group, ComputedField | "joinPolicy" | keyof Message> {
   joinPolicy: JoinPolicy;
-  historyForNewMembers: boolean;
-  /** Whether only the owner and admins may send. */
-  muted: boolean;
-  memberLimit: number;
-  attributes: Record<string, string>;
 }
 
 /** A group as stored. */
@@ -56,6 +64,8 @@ export interface GroupRecord extends GroupSettings {
   updaterId: string;
   /** The seq of the event that made the settings. */
   seq: number;
+  /** Settings of later releases, in the fields of `Group` that this one does not know. */
+  laterSettings?: UnknownField[];
 }
 
 /** A membership as stored. */

@@ -33,23 +33,17 @@ export const membershipPlaceTags: PlaceTags = {
 
 /** Makes the proto's `Group` of a stored one; `disbandTimeMs` only for the last event of a group. */
 export function toGroup(group: GroupRecord, disbandTimeMs?: number): Group {
-  return create(GroupSchema, {
-    groupId: group.groupId,
-    name: group.name,
-    ownerId: group.ownerId,
-    memberCount: group.memberCount,
-    memberLimit: group.memberLimit,
-    joinPolicy: group.joinPolicy,
-    historyForNewMembers: group.historyForNewMembers,
-    muted: group.muted,
-    attributes: group.attributes,
-    createTime: timestampFromMs(group.createTimeMs),
+  const { createTimeMs, updateTimeMs, seq, laterSettings, ...fields } = group;
+  const message = create(GroupSchema, {
+    ...fields,
+    createTime: timestampFromMs(createTimeMs),
     conversationId: groupConversationId(group.groupId),
-    seq: BigInt(group.seq),
-    updaterId: group.updaterId,
-    updateTime: timestampFromMs(group.updateTimeMs),
+    seq: BigInt(seq),
+    updateTime: timestampFromMs(updateTimeMs),
     ...optionalTime("disbandTime", disbandTimeMs ?? 0),
   });
+  if (laterSettings !== undefined) message.$unknown = laterSettings;
+  return message;
 }
 
 /** Makes the proto's `Member` of a stored one. */

@@ -1,13 +1,45 @@
 /** Groups themselves: the rules of making, setting, ending and handing them over. */
 
 import { isDeepStrictEqual } from "node:util";
+import type { Group } from "../../gen/parlance/chat/v1/group_pb.js";
+import * as pb from "../../gen/parlance/chat/v1/group_pb.js";
 import { ChatError, ErrorReason } from "../model/errors.ts";
-import { type GroupSettings, Role } from "../model/records.ts";
+import { type GroupSettings, JoinPolicy, Role } from "../model/records.ts";
 import { type GroupAnswer, GroupDraft, type NewMember, unchanged } from "./group-draft.ts";
 import { MembershipChange } from "./group-events.ts";
 import { actorOf, groupOf } from "./group-facts.ts";
 import { groupFull, memberLimitTooLow, memberNotFound, roleTooLow } from "./group-refusals.ts";
 import type { Rule } from "./rule.ts";
+
+/** The fields of `Group` that may be chosen, by their names in the proto, and how each is taken. */
+export const settingFields: Readonly<
+  Record<string, (group: Group, maxMembers: number) => Partial<GroupSettings>>
+> = {
+  name: ({ name }) => ({ name }),
+  join_policy: ({ joinPolicy }) => ({
+    joinPolicy: joinPolicy === pb.JoinPolicy.UNSPECIFIED ? JoinPolicy.INVITE : joinPolicy,
+  }),
+  history_for_new_members: ({ historyForNewMembers }) => ({ historyForNewMembers }),
+  muted: ({ muted }) => ({ muted }),
+  member_limit: ({ memberLimit }, maxMembers) => ({
+    memberLimit: memberLimit > 0 ? Math.min(memberLimit, maxMembers) : maxMembers,
+  }),
+  attributes: ({ attributes }) => ({ attributes }),
+};
+
+/**
+ * Takes settings from a group that a request holds.
+ *
+ * @param names of the fields to take, of {@link settingFields}
+ * @param maxMembers the most members any group may have
+ */
+export function takeSettings(
+  group: Group,
+  names: readonly string[],
+  maxMembers: number,
+): Partial<GroupSettings> {
+  return Object.assign({}, ...names.map((name) => settingFields[name]?.(group, maxMembers)));
+}
 
 /** A request to make a group. */
 export interface CreateGroup {

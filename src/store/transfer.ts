@@ -115,6 +115,7 @@ export const transferTables: readonly TransferTable[] = [
       ["seq", "number"],
       ["change_seq", "number"],
       ["disband_time_ms", "number"],
+      ["other_settings", "bytes"],
     ],
     keyLength: 1,
   },

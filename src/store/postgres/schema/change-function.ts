@@ -100,23 +100,24 @@ export const functionsStep6 = `
 
     IF facts IS NULL THEN
       INSERT INTO groups (conversation, group_id, name, join_policy, history_for_new_members, muted, member_limit,
-          attributes, owner_id, member_count, create_time_ms, update_time_ms, updater_id, seq, change_seq)
+          attributes, owner_id, member_count, create_time_ms, update_time_ms, updater_id, seq, change_seq, other_settings)
         SELECT conversation_key, g.group_id, decode(g.name, 'hex'), g.join_policy, g.history_for_new_members, g.muted,
           g.member_limit, g.attributes, g.owner_id, g.member_count, g.create_time_ms, g.update_time_ms, g.updater_id,
-          base_seq + g.settings_event, base_seq + added
+          base_seq + g.settings_event, base_seq + added, decode(g.other_settings, 'hex')
         FROM json_to_record(changed -> 'group') AS g (group_id text, name text, join_policy smallint,
           history_for_new_members boolean, muted boolean, member_limit bigint, attributes text, owner_id text,
-          member_count bigint, create_time_ms bigint, update_time_ms bigint, updater_id text, settings_event bigint);
+          member_count bigint, create_time_ms bigint, update_time_ms bigint, updater_id text, settings_event bigint, other_settings text);
     ELSE
       UPDATE groups SET name = decode(g.name, 'hex'), join_policy = g.join_policy,
           history_for_new_members = g.history_for_new_members, muted = g.muted, member_limit = g.member_limit,
           attributes = g.attributes, owner_id = g.owner_id, member_count = g.member_count,
           update_time_ms = g.update_time_ms, updater_id = g.updater_id,
           seq = coalesce(base_seq + g.settings_event, groups.seq), change_seq = base_seq + added,
-          disband_time_ms = CASE WHEN disbanded_by IS NOT NULL THEN change_1.time_ms END
+          disband_time_ms = CASE WHEN disbanded_by IS NOT NULL THEN change_1.time_ms END,
+          other_settings = decode(g.other_settings, 'hex')
         FROM json_to_record(changed -> 'group') AS g (name text, join_policy smallint,
           history_for_new_members boolean, muted boolean, member_limit bigint, attributes text, owner_id text,
-          member_count bigint, update_time_ms bigint, updater_id text, settings_event bigint)
+          member_count bigint, update_time_ms bigint, updater_id text, settings_event bigint, other_settings text)
         WHERE groups.conversation = conversation_key;
     END IF;
 

@@ -8,7 +8,7 @@ import { StoreOpenError } from "../connection/open-error.ts";
 import { logRelease } from "../connection/release.ts";
 import { functionsStep6 } from "./change-function.ts";
 import { functionsStep1, functionsStep2, functionsStep4 } from "./functions.ts";
-import { schemaStep1, schemaStep3, schemaStep4, schemaStep5 } from "./schema.ts";
+import { schemaStep1, schemaStep3, schemaStep4, schemaStep5, schemaStep6 } from "./schema.ts";
 
 /**
  * One step of the schema. Steps are never edited once released, only added, and
@@ -31,7 +31,7 @@ const migrations: readonly Migration[] = [
   { step: 3, lowestStep: 1, release: "0.1.0", sql: schemaStep3 },
   { step: 4, lowestStep: 1, release: "0.1.0", sql: schemaStep4 + functionsStep4 },
   { step: 5, lowestStep: 1, release: "0.1.0", sql: schemaStep5 },
-  { step: 6, lowestStep: 1, release: "0.1.0", sql: functionsStep6 },
+  { step: 6, lowestStep: 1, release: "0.1.0", sql: schemaStep6 + functionsStep6 },
 ];
 
 /** The last step of the schema that this code knows. */

@@ -127,6 +127,12 @@ export const schemaStep1 = `
   ALTER TABLE probes ALTER COLUMN body SET STORAGE EXTERNAL;
 `;
 
+/** What the sixth step of the schema adds. */
+export const schemaStep6 = `
+  -- By \`other-settings.ts\`.
+  ALTER TABLE groups ADD COLUMN other_settings bytea NOT NULL DEFAULT '';
+`;
+
 /** What the fifth step of the schema adds. */
 export const schemaStep5 = `
   -- Whom an event is for, where that is not everybody; see \`audience.ts\`.

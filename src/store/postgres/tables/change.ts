@@ -2,6 +2,7 @@ import type { LogEvent } from "../../../../wire/log-event.ts";
 import { type ChangeName, type ChangeRequest, ruleOf } from "../../../rules/changes.ts";
 import { placedBody } from "../../../rules/place.ts";
 import type { ChangedGroup, Decision, JoinedMember, Rows } from "../../../rules/rule.ts";
+import { encodeOtherSettings } from "../../other-settings.ts";
 import type { Changed } from "../../ports/changes.ts";
 import { bigintArray, byteaArray, textArray } from "../connection/binary-arrays.ts";
 import type { Connections, Statement } from "../connection/connections.ts";
@@ -101,6 +102,7 @@ function groupAsJson({ record, settingsEvent }: ChangedGroup) {
     create_time_ms: record.createTimeMs,
     update_time_ms: record.updateTimeMs,
     updater_id: record.updaterId.toWellFormed(),
+    other_settings: Buffer.from(encodeOtherSettings(record)).toString("hex"),
     settings_event: settingsEvent,
   };
 }

@@ -40,9 +40,10 @@ const groupsStatement: Statement = {
   name: "list_groups",
   text: `
     SELECT q.* FROM (
-      SELECT p.*, sum(octet_length(p.attributes)) OVER (ORDER BY p."groupId") - octet_length(p.attributes) AS before
+      SELECT p.*, sum(p.bytes) OVER (ORDER BY p."groupId") - p.bytes AS before
       FROM (
-        SELECT ${groupColumns} FROM members m JOIN groups g ON g.conversation = m.conversation
+        SELECT ${groupColumns}, octet_length(g.attributes) + octet_length(g.other_settings) AS bytes
+        FROM members m JOIN groups g ON g.conversation = m.conversation
         WHERE m.user_id = $1 AND g.group_id > $2 ORDER BY g.group_id LIMIT $3
       ) p
     ) q
@@ -93,9 +94,9 @@ export function createGroupReads(reads: Connections) {
       limit: number,
       maxBytes = Number.MAX_SAFE_INTEGER,
     ): Promise<GroupRecord[]> {
-      type Row = GroupRow & { before: unknown };
+      type Row = GroupRow & { bytes: number; before: unknown };
       const rows = await reads.run<Row>(groupsStatement, [userId, afterGroupId, limit, maxBytes]);
-      return rows.map(({ before: _, ...row }) => toGroupRecord(row));
+      return rows.map(({ bytes: _, before: __, ...row }) => toGroupRecord(row));
     },
 
     async countGroups(userIds: readonly string[]): Promise<Map<string, { joined: number; owned: number }>> {

@@ -145,6 +145,13 @@ const migrations: readonly Migration[] = [
       ALTER TABLE events ADD COLUMN only_user_ids TEXT;
     `,
   },
+  {
+    version: 6,
+    sql: `
+      -- By \`other-settings.ts\`.
+      ALTER TABLE groups ADD COLUMN other_settings BLOB NOT NULL DEFAULT x'';
+    `,
+  },
 ];
 
 /** The version of the schema that this code writes. */

@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { LogEvent } from "../../../../wire/log-event.ts";
 import type { GroupRecord } from "../../../model/records.ts";
 import type { ChangedGroup, JoinedMember, Rows } from "../../../rules/rule.ts";
+import { encodeOtherSettings } from "../../other-settings.ts";
 
 /** Returns an event of a change by its number. */
 type EventOf = (event: number) => LogEvent;
@@ -10,12 +11,14 @@ type EventOf = (event: number) => LogEvent;
 export function createRowWrites(database: DatabaseSync) {
   const insertGroup = database.prepare(`
     INSERT INTO groups (conversation, group_id, create_time_ms, name, join_policy, history_for_new_members, muted,
-      member_limit, attributes, owner_id, member_count, update_time_ms, updater_id, seq)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      member_limit, attributes, owner_id, member_count, update_time_ms, updater_id, seq,
+      other_settings)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   `);
   const updateGroup = database.prepare(`
     UPDATE groups SET name = ?, join_policy = ?, history_for_new_members = ?, muted = ?, member_limit = ?,
-      attributes = ?, owner_id = ?, member_count = ?, update_time_ms = ?, updater_id = ?, seq = ?
+      attributes = ?, owner_id = ?, member_count = ?, update_time_ms = ?, updater_id = ?, seq = ?,
+      other_settings = ?
     WHERE conversation = ?
   `);
   const disbandGroup = database.prepare("UPDATE groups SET disband_time_ms = ? WHERE conversation = ?");
@@ -89,5 +92,6 @@ function changingColumns(group: GroupRecord) {
     group.updateTimeMs,
     group.updaterId,
     group.seq,
+    encodeOtherSettings(group),
   ];
 }

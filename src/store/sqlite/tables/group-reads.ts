@@ -54,7 +54,11 @@ export function createGroupReads(database: DatabaseSync) {
 
     listGroups(userId: string, afterGroupId: string, limit: number, maxBytes?: number): GroupRecord[] {
       const rows = selectGroups.iterate(userId, afterGroupId, limit);
-      return takeWithin(rows, maxBytes, ({ attributes }) => String(attributes).length).map(toGroupRecord);
+      return takeWithin(
+        rows,
+        maxBytes,
+        ({ attributes, otherSettings }) => String(attributes).length + (otherSettings as Uint8Array).length,
+      ).map(toGroupRecord);
     },
 
     countGroups(userIds: readonly string[]): Map<string, { joined: number; owned: number }> {

@@ -1,11 +1,12 @@
 import type { GroupRecord, MemberRecord } from "../../../model/records.ts";
+import { decodeOtherSettings } from "../../other-settings.ts";
 
 /** The columns of {@link toGroupRecord}, for a table named `g`. */
 export const groupColumns = `
   g.conversation AS key, g.group_id AS groupId, g.name, g.join_policy AS joinPolicy,
   g.history_for_new_members AS historyForNewMembers, g.muted, g.member_limit AS memberLimit, g.attributes,
   g.owner_id AS ownerId, g.member_count AS memberCount, g.create_time_ms AS createTimeMs,
-  g.update_time_ms AS updateTimeMs, g.updater_id AS updaterId, g.seq
+  g.update_time_ms AS updateTimeMs, g.updater_id AS updaterId, g.seq, g.other_settings AS otherSettings
 `;
 
 /** The columns of {@link toMemberRecord}, for a table named `m`. */
@@ -19,8 +20,9 @@ export type Row = Record<string, unknown>;
 
 /** Makes a group of its row. */
 export function toGroupRecord(row: Row): GroupRecord {
-  const { key: _, ...columns } = row;
+  const { key: _, otherSettings, ...columns } = row;
   return {
+    ...decodeOtherSettings(otherSettings as Uint8Array),
     ...(columns as unknown as GroupRecord),
     historyForNewMembers: row.historyForNewMembers === 1,
     muted: row.muted === 1,
