@@ -16,6 +16,7 @@
  * - Ids in subjects may have any characters; the implementation encodes them.
  */
 
+import { parseConversationId } from "../../wire/ids.ts";
 import type { Audience } from "../../wire/log-event.ts";
 
 /** An event of a log, ready to be sent to sessions. */
@@ -60,10 +61,8 @@ export type EphemeralKind = (typeof EphemeralKind)[keyof typeof EphemeralKind];
 export interface EphemeralMessage {
   type: "ephemeral";
   kind: EphemeralKind;
-  /** Who gets it: the sessions of a user, or those of a group's members. */
-  target: "user" | "group";
-  /** The user or the group of `target`. */
-  id: string;
+  /** Who gets it: the sessions that listen to this subject, of a user or a group, on which it is published. */
+  subject: string;
   /** A user whose sessions do not get it. */
   exceptUserId?: string;
   /** An encoded `StreamResponse` with the one event. */
@@ -177,6 +176,21 @@ export const subjects = {
   /** What every node has to know. */
   nodes: "nodes",
 };
+
+/** Returns the subjects on which the events of a conversation are published: those of its users, or its group's. */
+export function subjectsOf(conversationId: string): string[] {
+  const target = parseConversationId(conversationId);
+  switch (target?.kind) {
+    case "direct":
+      return target.userIds.map(subjects.user);
+    case "group":
+      return [subjects.group(target.groupId)];
+    case "personal":
+      return [subjects.user(target.userId)];
+    default:
+      return [];
+  }
+}
 
 /** How long to wait for answers. */
 export interface RequestOptions {

@@ -14,7 +14,7 @@ import type {
 } from "../../gen/parlance/chat/v1/conversation_service_pb.js";
 import { decodeMessage, encodedSizeOf } from "../../wire/fast/message.ts";
 import { directConversationId, groupConversationId, parseConversationId, peerOf } from "../../wire/ids.ts";
-import { type Bus, EphemeralKind, subjects } from "../bus/bus.ts";
+import { type Bus, EphemeralKind, subjects, subjectsOf } from "../bus/bus.ts";
 import { encodeEvent } from "../live/frames.ts";
 import type { Caller } from "../model/caller.ts";
 import type { Clock } from "../model/clock.ts";
@@ -125,17 +125,9 @@ export class Conversations implements Handlers<typeof ConversationService> {
         receiptTime: timestampFromMs(this.#clock.now()),
       },
     });
-    const target = parseConversationId(conversationId);
-    const readers = target?.kind === "direct" ? target.userIds : [userId];
-    for (const id of readers) {
-      this.#bus.publish(subjects.user(id), {
-        type: "ephemeral",
-        kind: EphemeralKind.RECEIPT,
-        target: "user",
-        id,
-        frame,
-      });
-    }
+    const isDirect = parseConversationId(conversationId)?.kind === "direct";
+    for (const subject of isDirect ? subjectsOf(conversationId) : [subjects.user(userId)])
+      this.#bus.publish(subject, { type: "ephemeral", kind: EphemeralKind.RECEIPT, subject, frame });
   }
 
   #message(record: ConversationRecord, userId: string): Conversation {

@@ -13,11 +13,11 @@ export function createTyping(bus: Bus, groups: Groups) {
     const isGroup = target.case === "groupId";
     if (isGroup) await groups.requireSpeaker(id, userId, "show typing to the group");
     const conversationId = isGroup ? groupConversationId(id) : directConversationId(userId, id);
-    bus.publish(isGroup ? subjects.group(id) : subjects.user(id), {
+    const subject = isGroup ? subjects.group(id) : subjects.user(id);
+    bus.publish(subject, {
       type: "ephemeral",
       kind: EphemeralKind.TYPING,
-      target: isGroup ? "group" : "user",
-      id,
+      subject,
       exceptUserId: userId,
       frame: encodeEvent({ case: "typing", value: { conversationId, userId, typing } }),
     });

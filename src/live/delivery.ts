@@ -2,9 +2,9 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { StreamResponseSchema } from "../../gen/parlance/chat/v1/chat_service_pb.js";
 import type { ServerEvent } from "../../gen/parlance/chat/v1/event_pb.js";
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
-import { type ConversationTarget, parseConversationId } from "../../wire/ids.ts";
+import { parseConversationId } from "../../wire/ids.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
-import type { EphemeralMessage, LogMessage } from "../bus/bus.ts";
+import { type EphemeralMessage, type LogMessage, subjects, subjectsOf } from "../bus/bus.ts";
 import { maySee } from "../rules/audience.ts";
 import type { Hub } from "./hub.ts";
 import type { Session } from "./session.ts";
@@ -23,49 +23,42 @@ export class Delivery {
   /** Whether somebody on this node gets the event; one that makes somebody a member always may. */
   concerns({ conversationId, kind }: Pick<LogEvent, "conversationId" | "kind">): boolean {
     if (kind === EventKind.MEMBERSHIP) return true;
-    const target = parseConversationId(conversationId);
-    if (target?.kind === "group") return this.#hub.sessionsOfGroup(target.groupId).size > 0;
-    return usersOf(target).some((userId) => this.#hub.sessionsOfUser(userId).size > 0);
+    return this.#hub.listensTo(subjectsOf(conversationId));
   }
 
   /** Delivers an event. Called in the order of position, with each event once. */
   deliver(message: LogMessage): void {
     const target = parseConversationId(message.conversationId);
-    if (target === undefined) return;
-    if (target.kind !== "group") {
-      for (const userId of usersOf(target)) {
-        const sessions = this.#hub.sessionsOfUser(userId);
-        handOut(message, sessions, () => 1);
-        if (message.seq === 1) this.#onCompanyChanged(sessions);
-      }
-      return;
-    }
-    // Who gets an event follows from the events before it, so membership changes here, in their order.
+    if (target?.kind === "group") this.#deliverToGroup(target.groupId, message);
+    else for (const subject of subjectsOf(message.conversationId)) this.#deliverToUser(subject, message);
+  }
+
+  #deliverToUser(subject: string, message: LogMessage): void {
+    const sessions = this.#hub.sessionsOn(subject);
+    handOut(message, sessions, () => 1);
+    if (message.seq === 1) this.#onCompanyChanged(sessions);
+  }
+
+  /** Who gets an event of a group follows from the events before it, so membership changes here, in their order. */
+  #deliverToGroup(groupId: string, message: LogMessage): void {
     const change = changingKinds.has(message.kind) ? changeOf(message) : undefined;
-    if (change?.joined !== undefined) this.#hub.join(target.groupId, change.joined, message.position);
+    if (change?.joined !== undefined) this.#hub.join(groupId, change.joined, message.position);
     // Whom a new group begins with is a member since its first event, which came before anyone here listened.
     for (const userId of change?.joinedBefore ?? [])
       for (const session of this.#hub.sessionsOfUser(userId)) session.fallBehind();
-    const sessions = this.#hub.sessionsOfGroup(target.groupId);
-    handOut(message, sessions, (userId) => this.#hub.visibleFrom(target.groupId, userId));
+    const sessions = this.#hub.sessionsOn(subjects.group(groupId));
+    handOut(message, sessions, (userId) => this.#hub.visibleFrom(groupId, userId));
     if (change !== undefined) this.#onCompanyChanged(sessions);
-    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);
-    if (change?.disbanded) this.#hub.disband(target.groupId, message.position);
+    if (change?.left !== undefined) this.#hub.leave(groupId, change.left, message.position);
+    if (change?.disbanded) this.#hub.disband(groupId, message.position);
   }
 
   /** Delivers what is not of the log, to whoever is there. */
   deliverEphemeral(message: EphemeralMessage): void {
-    const { target, id } = message;
-    const sessions = target === "user" ? this.#hub.sessionsOfUser(id) : this.#hub.sessionsOfGroup(id);
-    for (const session of sessions) {
+    for (const session of this.#hub.sessionsOn(message.subject)) {
       if (session.caller.userId !== message.exceptUserId) session.deliverEphemeral(message);
     }
   }
-}
-
-function usersOf(target: ConversationTarget | undefined): readonly string[] {
-  if (target?.kind === "direct") return target.userIds;
-  return target?.kind === "personal" ? [target.userId] : [];
 }
 
 /** Hands an event out to sessions: to those it is not for, no more than that it is there. */

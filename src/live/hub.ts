@@ -48,8 +48,8 @@ export class Hub {
   readonly #users = new Map<string, ConnectedUser>();
   readonly #groups = new Map<string, ConnectedGroup>();
   readonly #sessions = new Set<Session>();
-  /** The subjects of the users and groups above. */
-  readonly #subjects = new Set<string>();
+  /** The sessions of the users and groups above, by the subjects of what they get. */
+  readonly #bySubject = new Map<string, ReadonlySet<Session>>();
   /** Users whose groups are being read. */
   readonly #loading = new Set<ConnectedUser>();
 
@@ -61,7 +61,7 @@ export class Hub {
 
   /** Whether what is published on one of these subjects reaches anybody on this node. */
   listensTo(all: readonly string[]): boolean {
-    return all.some((subject) => this.#subjects.has(subject));
+    return all.some((subject) => this.#bySubject.has(subject));
   }
 
   /** All sessions of this node. */
@@ -85,13 +85,14 @@ export class Hub {
     this.#sessions.add(session);
     let user = this.#users.get(userId);
     if (user === undefined) {
+      const sessions = new Set<Session>();
       user = {
         userId,
-        sessions: new Set(),
+        sessions,
         memberships: new Map(),
         loaded: Promise.resolve(),
         changes: [],
-        unsubscribe: this.#subscribe(subjects.user(userId)),
+        unsubscribe: this.#subscribe(subjects.user(userId), sessions),
       };
       this.#users.set(userId, user);
       user.loaded = this.#load(user);
@@ -120,9 +121,9 @@ export class Hub {
     return this.#users.get(userId)?.sessions ?? none;
   }
 
-  /** The sessions of a group's members on this node. */
-  sessionsOfGroup(groupId: string): ReadonlySet<Session> {
-    return this.#groups.get(groupId)?.sessions ?? none;
+  /** The sessions on this node that get what is published on a subject: a user's, or those of a group's members. */
+  sessionsOn(subject: string): ReadonlySet<Session> {
+    return this.#bySubject.get(subject) ?? none;
   }
 
   /** The first seq of a group that a user may read; of groups and users that are not here, none. */
@@ -157,7 +158,7 @@ export class Hub {
   /** Notes that a group is no more. */
   disband(groupId: string, position: number): void {
     const userIds = new Set([...this.#loading].map((user) => user.userId));
-    for (const session of this.sessionsOfGroup(groupId)) userIds.add(session.caller.userId);
+    for (const session of this.#groups.get(groupId)?.sessions ?? none) userIds.add(session.caller.userId);
     this.leave(groupId, userIds, position);
   }
 
@@ -193,20 +194,18 @@ export class Hub {
   #group(groupId: string): ConnectedGroup {
     let group = this.#groups.get(groupId);
     if (group === undefined) {
-      group = {
-        sessions: new Set(),
-        unsubscribe: this.#subscribe(subjects.group(groupId)),
-      };
+      const sessions = new Set<Session>();
+      group = { sessions, unsubscribe: this.#subscribe(subjects.group(groupId), sessions) };
       this.#groups.set(groupId, group);
     }
     return group;
   }
 
-  #subscribe(subject: string): () => void {
-    this.#subjects.add(subject);
+  #subscribe(subject: string, sessions: ReadonlySet<Session>): () => void {
+    this.#bySubject.set(subject, sessions);
     const unsubscribe = this.#bus.subscribe(subject, this.#events.onMessage);
     return () => {
-      this.#subjects.delete(subject);
+      this.#bySubject.delete(subject);
       unsubscribe();
     };
   }

@@ -2,9 +2,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
 import { eventKindOf, withheldOf } from "../../wire/event-field.ts";
 import type { LogFramer } from "../../wire/event-frame.ts";
-import { parseConversationId } from "../../wire/ids.ts";
 import { EventKind, type LogEvent } from "../../wire/log-event.ts";
-import { type Bus, type LogMessage, subjects } from "../bus/bus.ts";
+import { type Bus, type LogMessage, subjects, subjectsOf } from "../bus/bus.ts";
 
 /** The most subjects of an event that a notice names. */
 const maxNamed = 32;
@@ -19,7 +18,7 @@ export function createPublisher(bus: Bus, frame: LogFramer): (events: readonly L
   return (events) => {
     const named: string[][] = [];
     for (const event of events) {
-      const on = subjectsOf(event);
+      const on = allSubjectsOf(event);
       const message = logMessage(event, frame);
       for (const subject of on) bus.publish(subject, message);
       named.push(on.length > maxNamed ? [] : on);
@@ -29,11 +28,8 @@ export function createPublisher(bus: Bus, frame: LogFramer): (events: readonly L
   };
 }
 
-function subjectsOf(event: LogEvent): string[] {
-  const target = parseConversationId(event.conversationId);
-  if (target?.kind === "direct") return target.userIds.map(subjects.user);
-  if (target?.kind === "personal") return [subjects.user(target.userId)];
-  const on = target === undefined ? [] : [subjects.group(target.groupId)];
+function allSubjectsOf(event: LogEvent): string[] {
+  const on = subjectsOf(event.conversationId);
   if (event.kind === EventKind.MEMBERSHIP) {
     const { members } = fromBinary(MembershipChangedSchema, event.body);
     for (const { userId } of members) on.push(subjects.user(userId));

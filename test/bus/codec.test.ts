@@ -57,7 +57,7 @@ describe("a message", () => {
       { type: "logout", id: 0, userId: "" },
       { type: "presenceQuery", userIds: [] },
       { type: "presence", userId: "a", instanceId: "", platforms: [], lastActiveMs: 0 },
-      { type: "ephemeral", kind: 5, target: "user", id: "", frame: Buffer.alloc(0) },
+      { type: "ephemeral", kind: 5, subject: "user.", frame: Buffer.alloc(0) },
     ];
     for (const message of messages) expect(decodeMessage(encodeMessage(message))).toEqual(message);
   });

@@ -268,15 +268,19 @@ test("a stream that opens while its user logs out ends too", async () => {
 });
 
 test("a stream ends when its token expires, and says so", async () => {
-  const token = await mintToken({ userId: "brief", ttlSeconds: 1, secret });
+  // The others are not to grow older with it.
+  const server = await startTestServer({ jwtSecret: secret });
+  const token = await mintToken({ userId: "brief", ttlSeconds: 60, secret });
   const { chat } = server.as({});
   const { sessionToken } = await chat.login({ credential: { case: "token", value: token } });
   const clients = server.as({ authorization: `Bearer ${sessionToken}` });
   const stream = clients.stream();
   await stream.open();
+  server.clock.turn(60_000);
   expect(await failureOfStream(stream.ended)).toBe("UNAUTHENTICATED");
   expect(stream.all("closed")).toMatchObject([{ reason: CloseReason.TOKEN_EXPIRED }]);
   expect(await standing(clients)).toBe("UNAUTHENTICATED TOKEN_EXPIRED");
+  await server.close();
 });
 
 describe("presence", () => {

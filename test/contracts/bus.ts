@@ -19,8 +19,7 @@ export const everyMessage: { [T in BusMessage["type"]]: Extract<BusMessage, { ty
   ephemeral: {
     type: "ephemeral",
     kind: EphemeralKind.TYPING,
-    target: "group",
-    id: "g",
+    subject: "group.g",
     exceptUserId: "a",
     frame: Buffer.from([4]),
   },

@@ -12,7 +12,7 @@ import {
   type Audience as WireAudience,
 } from "../../../gen/parlance/cluster/v1/bus_pb.js";
 import type { Audience } from "../../../wire/log-event.ts";
-import { type BusMessage, EphemeralKind } from "../bus.ts";
+import { type BusMessage, EphemeralKind, subjects } from "../bus.ts";
 import { decodeFrequent, encodeLog, encodeNotice } from "./frequent.ts";
 
 type Wire = Envelope["message"];
@@ -109,9 +109,9 @@ const conversions: { [K in Kind]: Conversion<K> } = {
     }),
   },
   ephemeral: {
-    toWire: ({ kind, target, id, exceptUserId, frame }) => ({
+    toWire: ({ kind, subject, exceptUserId, frame }) => ({
       kind,
-      target: target === "user" ? { case: "userId", value: id } : { case: "groupId", value: id },
+      target: targetOf(subject),
       ...(exceptUserId !== undefined && { exceptUserId }),
       frame,
     }),
@@ -120,8 +120,7 @@ const conversions: { [K in Kind]: Conversion<K> } = {
         ? {
             type: "ephemeral",
             kind,
-            target: target.case === "userId" ? "user" : "group",
-            id: target.value,
+            subject: target.case === "userId" ? subjects.user(target.value) : subjects.group(target.value),
             ...(exceptUserId !== undefined && { exceptUserId }),
             frame: Buffer.from(frame),
           }
@@ -219,4 +218,11 @@ function isOneOf<N extends number>(kinds: Record<string, N>, kind: number): kind
 /** Times of clocks that tell parts of a millisecond lose them. */
 function wholeMs(timeMs: number): bigint {
   return BigInt(Math.floor(timeMs));
+}
+
+/** Returns whom a subject of a user or a group is about. */
+function targetOf(subject: string): { case: "userId" | "groupId"; value: string } {
+  const isUser = subject.startsWith(subjects.user(""));
+  const value = subject.slice((isUser ? subjects.user("") : subjects.group("")).length);
+  return { case: isUser ? "userId" : "groupId", value };
 }

@@ -190,13 +190,13 @@ export const bugs: readonly Bug[] = [
     edits: [
       {
         file: "src/live/presences.ts",
-        find: "tellMs: performance.now() +",
-        replace: "tellMs: Date.now() +",
+        find: "tellMs: this.#clock.monotonic() +",
+        replace: "tellMs: this.#clock.now() +",
       },
       {
         file: "src/live/presences.ts",
-        find: "const nowMs = performance.now();\n    for (const [userId, { tellMs",
-        replace: "const nowMs = Date.now();\n    for (const [userId, { tellMs",
+        find: "const nowMs = this.#clock.monotonic();\n    for (const [userId, { tellMs",
+        replace: "const nowMs = this.#clock.now();\n    for (const [userId, { tellMs",
       },
     ],
     faults: ["clock-jumps"],
