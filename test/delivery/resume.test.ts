@@ -326,7 +326,8 @@ test("all devices of both users get everything, the sender's other devices and t
   }
 
   // Each device has a cursor of its own.
-  streams[2]?.send({ case: "ack", value: { cursor: streams[2].events.at(-1)?.cursor } as never }, "ack");
+  const cursor = streams[2]?.events.findLast(({ event }) => event.case === "message")?.cursor;
+  streams[2]?.send({ case: "ack", value: { cursor: cursor as NonNullable<typeof cursor> } }, "ack");
   await streams[2]?.next("done");
   for (const stream of streams) stream.cancel();
   for (const [i, expected] of [
