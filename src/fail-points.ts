@@ -206,7 +206,7 @@ export function createRandom(seed: number, name: string): () => number {
   };
 }
 
-/** What this thread was told: nothing, something that is ignored, something wrong, or its fail points. */
+/** The settings of this thread: none, something that is ignored, something wrong, or its fail points. */
 function readOwn(): { points?: FailPoints; ignored?: true; problem?: string } {
   const text = process.env[failPointsVariable];
   if (!text) return {};

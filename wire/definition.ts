@@ -12,14 +12,14 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { type MethodDefinition, ServerError, Status } from "nice-grpc";
 
 /**
- * What a handler finds in place of a request whose bytes are not a Protobuf
+ * Stands in the place of a request whose bytes are not a Protobuf
  * message of its type. grpc-js would end such a call as 13 INTERNAL, as if the
  * server were at fault; so decoding never throws, and whoever wraps the
  * handlers refuses this with INVALID_ARGUMENT. Types do not show it: check
  * every request before a handler sees it.
  */
 export class Undecodable {
-  /** What is wrong with the bytes, in English, without repeating them. */
+  /** Says in English what is wrong with the bytes, without repeating them. */
   readonly text: string;
 
   constructor(text: string) {

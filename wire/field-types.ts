@@ -6,7 +6,7 @@ export interface Mistyped {
   field: string;
   /** `string.utf8` for text that UTF-8 cannot express, else `type`. */
   rule: "string.utf8" | "type";
-  /** What it must be, in English. */
+  /** Says in English what it must be. */
   description: string;
 }
 

@@ -30,17 +30,17 @@ export interface LogEvent {
   seq: number;
   /** One of `EventKind`, or the number of a kind that only later releases know. */
   kind: number;
-  /** Who caused it. */
+  /** The user who caused it. */
   senderId: string;
   /** Milliseconds since 1970. Never lower than that of a lower position. */
   acceptTimeMs: number;
   body: Uint8Array;
-  /** Whom it is for, where that is not everybody who gets the conversation. Only `readTail` tells it. */
+  /** Its audience, where that is not everybody who gets the conversation. Only `readTail` tells it. */
   audience?: Audience;
 }
 
 /**
- * Whom an event is for, where that is not everybody who gets the events around
+ * The readers of an event, where they are not everybody who gets the events around
  * it. It stands beside the event, so that nodes need not know what the event is.
  */
 export interface Audience {

@@ -17,7 +17,7 @@ const methods = new Map<string, DescMethod>(
   ),
 );
 
-/** What unary calls need. */
+/** The parts that unary calls need. */
 export interface CallSettings {
   line: Line;
   /** Not set: calls go without a token, as `Login` does. */
@@ -30,7 +30,7 @@ export interface CallSettings {
   closed: AbortSignal;
 }
 
-/** What a caller may add to a call's options. */
+/** The options a caller may add to a call's. */
 export interface CallExtras {
   /** How long the call and its repeats may take; by default what `connect` was told. */
   deadlineMs?: number;
@@ -64,7 +64,7 @@ export function callMiddleware(settings: CallSettings): ClientMiddleware<CallExt
     const backoff = new Backoff();
     const repeatable = mayRepeat(method, request);
     let loggedInAgain = false;
-    /** What the try before failed with, which says more than that there was no time left for the last. */
+    /** The error of the try before, which says more than that there was no time left for the last. */
     let earlier: ParlanceError | undefined;
     while (true) {
       const connection = settings.line.connection;

@@ -30,7 +30,7 @@ import { type ContentInit, type SendInit, Sends } from "./sends.ts";
 import { sleep } from "./time.ts";
 import { createTransport } from "./transport.ts";
 
-/** What a client has met with so far. */
+/** The counts of what a client has met with so far. */
 export interface ClientStats {
   /** Events that were dropped because the application already had them. */
   repeats: number;
@@ -190,7 +190,7 @@ export class ParlanceClient extends WithServices {
     return this.#login.current?.userId ?? "";
   }
 
-  /** What the server allows. */
+  /** The limits of the server. */
   get limits(): Limits {
     return this.#login.current?.limits ?? create(LimitsSchema);
   }
@@ -200,7 +200,7 @@ export class ParlanceClient extends WithServices {
     return this.#state;
   }
 
-  /** What the client has met with so far. */
+  /** The counts of what the client has met with so far. */
   get stats(): ClientStats {
     return { repeats: this.#log.repeats, gaps: this.#log.gaps, reconnects: Math.max(0, this.#streams - 1) };
   }

@@ -11,11 +11,11 @@ export interface Violation {
   field: string;
   /** The rule, such as `string.min_bytes`. May be empty. */
   rule: string;
-  /** What is wrong, for people. */
+  /** Says what is wrong, for people. */
   description: string;
 }
 
-/** What a `ParlanceError` is made of beside its code and message. */
+/** The parts of a `ParlanceError` beside its code and message. */
 export interface ParlanceErrorInit extends Partial<ErrorDetails> {
   cause?: unknown;
 }

@@ -1,7 +1,7 @@
 import type { ClientEvent } from "./events.ts";
 import { isPromiseLike } from "./host-calls.ts";
 
-/** What an `EventCallback` tells its owner. */
+/** Hears of what happens to an `EventCallback`. */
 export interface EventCallbackHooks {
   /** The callback has returned, and what it returned was fulfilled. */
   onDone(event: ClientEvent): void;
@@ -19,7 +19,7 @@ export class EventCallback {
   readonly #callback: (event: ClientEvent) => unknown;
   readonly #limit: number;
   readonly #hooks: EventCallbackHooks;
-  /** What waits while the callback is busy. */
+  /** The events that wait while the callback is busy. */
   #events: ClientEvent[] = [];
   #busy = false;
   #current: ClientEvent | undefined;

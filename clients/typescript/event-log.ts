@@ -1,5 +1,5 @@
 /**
- * What to do with an event that was received: `new` is shown to the
+ * The verdict on an event that was received: `new` is shown to the
  * application, `repeat` is dropped, and `gap` means that events before it were
  * not received: it is dropped, as all that follows on the stream, and another
  * stream has to be opened after `EventLog.resumePosition`.

@@ -1,6 +1,6 @@
 import type { ClientEvent } from "./events.ts";
 
-/** What an `EventQueue` tells its owner. */
+/** Hears of what happens to an `EventQueue`. */
 export interface EventQueueHooks {
   /** The application asked for the next one: the event it took last is done. */
   onDone(event: ClientEvent): void;

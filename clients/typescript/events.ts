@@ -20,7 +20,7 @@ export interface Reset {
 type Shown<E> = E extends { case: ShownCase } ? E & { cursor: Cursor | undefined } : never;
 
 /**
- * What an application gets, told apart by `case`.
+ * An event as an application gets it, told apart by `case`.
  *
  * `cursor` is what to give to `client.ack` once the event is safe; it is set in
  * log events that came over the stream and in `caughtUp`. A message that was

@@ -18,7 +18,7 @@ import { millis, sleep } from "./time.ts";
 /** Whether a client gets events: `live` while a stream is open, `closed` for good. */
 export type ClientState = "connecting" | "live" | "reconnecting" | "closed";
 
-/** What `Live` needs of the client. */
+/** The parts of the client that `Live` needs. */
 export interface LiveOptions {
   streams: Streams;
   login: Login;
@@ -59,13 +59,13 @@ export class Live {
   #opened: Opened | undefined;
   /** When to open the next stream at the earliest, on the monotonic clock. */
   #notBefore = 0;
-  /** What came while the history is being read, for afterwards. */
+  /** The events that came while the history is being read, for afterwards. */
   #held: ServerEvent[] | undefined;
   #refusals = 0;
   #missedFailures = 0;
   /** Aborted when the stream ends: what was begun for its sake is of no use to the next. */
   #streamOver = new AbortController();
-  /** What ended the client, other than the server. */
+  /** The error that ended the client, other than the server's. */
   #fatal: ParlanceError | undefined;
   /** When a stream last ended that was not opened. */
   #gaveUpMs = Number.NEGATIVE_INFINITY;

@@ -5,7 +5,7 @@ import { ParlanceError, Status } from "./errors.ts";
 import { hostFailed } from "./host-calls.ts";
 import { epochMillis, sleep } from "./time.ts";
 
-/** What proves who the user is. */
+/** The proof of who the user is. */
 export type Credentials =
   /** Any user id, where the server runs in `dev` mode. */
   | { devUserId: string }
@@ -17,7 +17,7 @@ export type Credentials =
    */
   | { getToken: () => string | Promise<string> };
 
-/** What the client runs on; see the proto's `Device`. */
+/** The device that the client runs on; see the proto's `Device`. */
 export type DeviceInit = MessageInitShape<typeof DeviceSchema>;
 
 /** Calls the rpc `Login`. Rejects with a `ParlanceError`. */

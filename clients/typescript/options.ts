@@ -35,7 +35,7 @@ export interface ConnectOptions {
    */
   ack?: "auto" | "manual";
   /**
-   * What happens when more was missed than the stream replays. `fetch`: the
+   * The way to catch up when more was missed than the stream replays. `fetch`: the
    * client reads the messages from the history and goes on live, so that the
    * application misses none. `event`: it gets `behind`.
    */

@@ -18,10 +18,10 @@ import { ErrorReason, isTransient, ParlanceError, Status } from "./errors.ts";
 import { Backoff } from "./reconnect.ts";
 import { sleep } from "./time.ts";
 
-/** What a message says: a text, or any `Content`. */
+/** The content of a message: a text, or any `Content`. */
 export type ContentInit = string | MessageInitShape<typeof ContentSchema>;
 
-/** What a sender may say about a message beside its content, and about the send. */
+/** Options of a message beside its content, and of the send. */
 export interface SendInit extends Omit<MessageInitShape<typeof SendOptionsSchema>, "$typeName"> {
   /**
    * The sender's own id for the message, for programs that repeat sends after
@@ -35,7 +35,7 @@ export interface SendInit extends Omit<MessageInitShape<typeof SendOptionsSchema
 /** Where a message goes. */
 export type Target = { recipientId: string } | { groupId: string };
 
-/** What sends need of the client. */
+/** The parts of the client that sends need. */
 export interface SendsOptions {
   /** Makes a send over the stream; see `Requests.ask`. */
   ask?: (request: SendRequest, deadline: number) => Promise<ServerEvent | undefined>;

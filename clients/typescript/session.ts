@@ -13,13 +13,13 @@ import type { EventStream, StreamHandler } from "./streams.ts";
 import { millis } from "./time.ts";
 import type { Connection } from "./transport.ts";
 
-/** What a session tells its owner. After `onEnd` nothing comes any more. */
+/** Hears of what a session brings. After `onEnd` nothing comes any more. */
 export interface SessionHandler extends StreamHandler {
   /** An answer to a request with a `request_id`. */
   onReply(event: ServerEvent): void;
 }
 
-/** What a session needs. */
+/** The parts that a session needs. */
 export interface SessionOptions {
   connection: Connection;
   token: string;

@@ -4,7 +4,7 @@ import type { ParlanceError } from "./errors.ts";
 
 /** How a stream ended. */
 export interface StreamEnd {
-  /** What the server said with its last event, if it did. */
+  /** The server's reason, as its last event told it, if it did. */
   closed: Closed | undefined;
   /** The status the stream ended with, unless it was OK. */
   error: ParlanceError | undefined;
@@ -12,7 +12,7 @@ export interface StreamEnd {
   openMs: number | undefined;
 }
 
-/** What a stream tells `Live`. After `onEnd` nothing comes any more. */
+/** Hears of what a stream brings. After `onEnd` nothing comes any more. */
 export interface StreamHandler {
   onOpened(opened: Opened): void;
   /** The event is no reply and does not end the stream. */
@@ -34,7 +34,7 @@ export interface EventStream {
 }
 
 /**
- * What `Live` opens streams with: the one thing of it that depends on the
+ * Opens streams for `Live`: the one thing of it that depends on the
  * transport. There is at most one stream at a time.
  */
 export interface Streams {

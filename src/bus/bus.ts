@@ -29,14 +29,14 @@ export interface LogMessage {
   kind: number;
   /** An encoded `StreamResponse` with the one event. */
   frame: Uint8Array;
-  /** Whom it is for, where that is not everybody who gets the conversation. */
+  /** Its audience, where that is not everybody who gets the conversation. */
   limited?: LimitedLogMessage;
 }
 
 /** The extra fields of an event that is not for everybody. */
 export interface LimitedLogMessage {
   audience: Audience;
-  /** What all others get instead of the event's frame. */
+  /** The frame that all others get. */
   withheldFrame: Uint8Array;
 }
 
@@ -61,7 +61,7 @@ export type EphemeralKind = (typeof EphemeralKind)[keyof typeof EphemeralKind];
 export interface EphemeralMessage {
   type: "ephemeral";
   kind: EphemeralKind;
-  /** Who gets it: the sessions that listen to this subject, of a user or a group, on which it is published. */
+  /** The subject, of a user or a group, on which it is published: the sessions that listen to it get it. */
   subject: string;
   /** A user whose sessions do not get it. */
   exceptUserId?: string;
@@ -165,15 +165,15 @@ export type BusHandler = (message: BusMessage) => BusMessage | undefined;
 
 /** The subjects messages are published on. Ids are used as they are; implementations encode them. */
 export const subjects = {
-  /** What concerns a user's sessions. */
+  /** For what concerns a user's sessions. */
   user: (userId: string) => `user.${userId}`,
-  /** What concerns a group's members. */
+  /** For what concerns a group's members. */
   group: (groupId: string) => `group.${groupId}`,
-  /** What those who watch a user are told. */
+  /** For what those who watch a user are told. */
   presence: (userId: string) => `presence.${userId}`,
   /** Notices of what was added to the log. */
   log: "log",
-  /** What every node has to know. */
+  /** For what every node has to know. */
   nodes: "nodes",
 };
 

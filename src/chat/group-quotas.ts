@@ -12,9 +12,9 @@ export interface GroupQuotaLimits {
 
 /** The users whom a change of a group adds to it or makes its owner. */
 export interface Gain {
-  /** Who becomes a member. */
+  /** The users who become members. */
   joining: readonly string[];
-  /** Who becomes the owner. */
+  /** The user who becomes the owner. */
   owner?: string | undefined;
 }
 

@@ -22,7 +22,7 @@ import type { LogStore } from "../store/ports/log.ts";
 
 /** A message that was taken in. */
 export interface Sent extends SentMessage {
-  /** What it takes in the store. */
+  /** How many bytes it takes in the store. */
   bytes: number;
 }
 

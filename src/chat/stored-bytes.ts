@@ -12,9 +12,9 @@ const usersAtOnce = 1_000;
 /** The bytes that a user has stored. */
 interface Count {
   readonly userId: string;
-  /** What the store said last, and what it was told since. */
+  /** The bytes that the store said last, and those it was told of since. */
   stored: number;
-  /** What was added here and the store was not told yet. */
+  /** The bytes added here of which the store was not told yet. */
   added: number;
   /** Whether the store was asked how much other nodes, or this one before its start, have counted. */
   wasAsked: boolean;

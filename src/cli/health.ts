@@ -37,7 +37,7 @@ export const healthCommand = defineCommand({
   },
 });
 
-/** What `grpc.health.v1` says of the server as a whole, or `UNREACHABLE` and why. */
+/** The answer of `grpc.health.v1` for the server as a whole, or `UNREACHABLE` and why. */
 async function checkHealth(server: string): Promise<{ status: string; error?: ClientError }> {
   const channel = createChannel(server);
   const health = createClient(toDefinition(Health), channel);

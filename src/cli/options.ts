@@ -1,4 +1,4 @@
-/** What the commands that are clients have in common. */
+/** The options that commands which are clients have in common. */
 
 import type { ArgsDef } from "citty";
 import { type Credentials, ErrorReason, ParlanceError, Status } from "../../clients/typescript/index.ts";

@@ -27,7 +27,7 @@ export function logStatusOnSignal(server: Pick<RunningServer, "stats">, log: Log
   });
 }
 
-/** What memory is used, if that can be told: reading it takes a file, and there may be none left. */
+/** The memory in use, if that can be told: reading it takes a file, and there may be none left. */
 function memory(): object {
   try {
     const { rss, heapUsed, external } = process.memoryUsage();

@@ -15,7 +15,7 @@ export interface Setting<T> {
   description: string;
   /** For people: which values it takes, as in "must be …". */
   allowed: string;
-  /** What a number counts; absent for plain numbers and other kinds. */
+  /** The unit of a number; absent for plain numbers and other kinds. */
   unit?: "ms" | "s" | "bytes";
   /** The value when nothing sets it. */
   default: T;

@@ -1,4 +1,4 @@
-/** What is done to a service's data apart from serving it. Knows which store a configuration means. */
+/** Work on a service's data apart from serving it. Knows which store a configuration means. */
 
 import { join } from "node:path";
 import type { Config } from "../config/config.ts";

@@ -6,7 +6,7 @@ const maxWaitMs = 5_000;
 
 /** How to wait. */
 export interface WaitOptions<T> {
-  /** What is waited for, such as `PostgreSQL`. */
+  /** The name of what is waited for, such as `PostgreSQL`. */
   what: string;
   open: () => Promise<T>;
   /** Tells whether an error may pass by itself, as one of a server that is not there yet. */

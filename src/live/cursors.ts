@@ -20,7 +20,7 @@ export class Cursors {
   readonly #seen: () => number;
   readonly #maxDevices: number;
   readonly #known = new LRUCache<string, number>({ max: maxCached });
-  /** What the store does not have yet. */
+  /** The cursors that the store does not have yet. */
   #dirty = new Map<string, { userId: string; deviceId: string; position: number }>();
 
   /**

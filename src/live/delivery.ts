@@ -39,7 +39,7 @@ export class Delivery {
     if (message.seq === 1) this.#onCompanyChanged(sessions);
   }
 
-  /** Who gets an event of a group follows from the events before it, so membership changes here, in their order. */
+  /** Delivers an event of a group. Who gets it follows from the events before it, so membership changes here, in their order. */
   #deliverToGroup(groupId: string, message: LogMessage): void {
     const change = changingKinds.has(message.kind) ? changeOf(message) : undefined;
     if (change?.joined !== undefined) this.#hub.join(groupId, change.joined, message.position);
@@ -84,7 +84,7 @@ const changingKinds: ReadonlySet<number> = new Set([EventKind.MEMBERSHIP, EventK
 
 /** The changes an event makes to a group's members. */
 interface Change {
-  /** Who is a member now. */
+  /** The users who are members now. */
   joined?: { userId: string; visibleFromSeq: number }[];
   /** Those of them who may be members since an earlier event. */
   joinedBefore?: string[];

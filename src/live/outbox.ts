@@ -8,7 +8,7 @@ interface Entry extends Part {
   readonly lane: Lane;
   /** The position of a log event, 0 for others. */
   readonly position: number;
-  /** What waits behind it: a list in which each entry knows the next, so that an idle outbox holds nothing. */
+  /** The entry that waits behind it: a list in which each entry knows the next, so that an idle outbox holds nothing. */
   next: Entry | undefined;
 }
 

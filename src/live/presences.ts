@@ -22,7 +22,7 @@ import type { Session } from "./session.ts";
 interface Watch {
   readonly sessions: Set<Session>;
   readonly unsubscribe: () => void;
-  /** What they were told last: whether the user is online, and where. */
+  /** The last thing they were told: whether the user is online, and where. */
   told: string;
 }
 
@@ -30,7 +30,7 @@ interface Watch {
 export interface PresencesOptions {
   /** Names this node among all. */
   instanceId: string;
-  /** Who sees whom. */
+  /** The rule of who sees whom. */
   visibility: PresenceVisibility;
   clock: Clock;
 }
@@ -232,7 +232,7 @@ export class Presences implements Handlers<typeof PresenceService> {
     }
   }
 
-  /** What this node says of a user; undefined when the user is not connected to it. */
+  /** Makes this node's word on a user; undefined when the user is not connected to it. */
   messageOf(userId: string): PresenceMessage | undefined {
     const platforms = this.#platformsHere(userId);
     return platforms.length > 0 ? this.#message(userId, platforms, this.#clock.now()) : undefined;

@@ -12,7 +12,7 @@ interface RemotePresence {
 }
 
 /**
- * What other nodes said of users who are watched here. Each node's word counts
+ * Keeps what other nodes said of users who are watched here. Each node's word counts
  * for ten seconds, so that the users of one that died or froze do not stay
  * online, and is asked for again before it runs out.
  */

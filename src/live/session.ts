@@ -59,7 +59,7 @@ export class Session {
   readonly openTimeMs: number;
   /** After how long it is asked to reconnect. */
   readonly maxAgeMs: number;
-  /** What its reader was not told yet of what is not replayed. Nothing is read from the log before. */
+  /** The part of what is not replayed of which its reader was not told yet. Nothing is read from the log before. */
   untold: Untold | undefined;
   /** Users whose presence it watches. */
   watched: ReadonlySet<string> = nobody;

@@ -7,7 +7,7 @@
 export class Clock {
   /** By how much it was turned ahead; shared with the workers of a store. */
   readonly #turnedMs: Float64Array;
-  /** What another thread makes the same clock from. */
+  /** Makes the same clock in another thread. */
   readonly shared: SharedArrayBuffer;
 
   /** @param shared of the clock that this one is to be, in another thread; by default it is a new one */

@@ -12,7 +12,7 @@ export interface ChatErrorDetails {
   retryAfterMs?: number;
   /** Further facts for programs: `ErrorInfo.metadata`. */
   metadata?: Record<string, string>;
-  /** What went wrong below. Logged, never sent. */
+  /** The error below it. Logged, never sent. */
   cause?: unknown;
 }
 

@@ -1,4 +1,4 @@
-/** What is kept of messages, groups, members, devices and sessions, in the shape that everything above the stores shares. */
+/** Messages, groups, members, devices and sessions as everything above the stores knows them. */
 
 import type { Message, UnknownField } from "@bufbuild/protobuf";
 import type { Group } from "../../gen/parlance/chat/v1/group_pb.js";

@@ -269,7 +269,7 @@ class HandledCall extends ServerInterceptingCall implements CallHandle {
     this.#stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
-  /** What grpc-js writes to. It keeps that to itself; a test tells when its name changes. */
+  /** The stream grpc-js writes to. It keeps that to itself; a test tells when its name changes. */
   get #stream(): ServerHttp2Stream | undefined {
     return (this.#base as { stream?: ServerHttp2Stream }).stream;
   }

@@ -13,7 +13,7 @@ import type { RequestValidator } from "./validation.ts";
 /** The parts of the service for operators. */
 export interface AdminParts {
   nodes: Pick<Nodes, "list" | "drain">;
-  /** What calls have to bring; undefined where only those who may can reach the port. */
+  /** The token that calls have to bring; undefined where only those who may can reach the port. */
   token: string | undefined;
   /** The pace of a drain that names none. */
   drainSessionsPerSecond: number;

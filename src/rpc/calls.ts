@@ -104,7 +104,7 @@ export function openCall<Method extends DescMethod>(
     context: CallContext,
   ) => Promise<MessageInitShape<Method["output"]>>,
   parts: Omit<CallParts, "logins" | "rates">,
-  /** What each call has to pass first. Throws a ChatError. */
+  /** Checks each call before anything else. Throws a ChatError. */
   check: (metadata: Metadata) => void = () => {},
 ) {
   return wrapped(method, parts, async (request, context) => {

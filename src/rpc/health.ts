@@ -10,7 +10,7 @@ export { ServingStatus };
 
 /** The standard health service `grpc.health.v1` and what it tells. */
 export interface Health {
-  /** What to give to nice-grpc's `add`, with `implementation`. */
+  /** The definition for nice-grpc's `add`, which takes it with `implementation`. */
   definition: RpcDefinition<typeof HealthService>;
   implementation: ServiceImplementation<RpcDefinition<typeof HealthService>>;
   /** Sets every service and the server itself to SERVING or NOT_SERVING. */

@@ -4,7 +4,7 @@ import type { Clock } from "../model/clock.ts";
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { CallerAddresses } from "../net/caller-address.ts";
 
-/** Whom the limit of the node is kept for. */
+/** The key of the limit that all logins of the node share. */
 const everyone = "";
 
 /** The refusals that suggest someone is guessing tokens or users. An expired token is no guess. */

@@ -67,7 +67,7 @@ function hasRoom({ session, parts }: Receiving): boolean {
 /** Takes in what comes past the handler: without the promises that iterating costs. */
 class Intake implements Receiver {
   readonly #receiving: Receiving;
-  /** What came before there was room for it: no more than was asked for. */
+  /** The requests that came before there was room for them: no more than were asked for. */
   readonly #waiting: StreamRequest[] = [];
   #ended = false;
   /** Begins requests at the moment, or may not yet. */

@@ -14,9 +14,9 @@ export interface ServiceOptions {
   loginLimits: LoginLimits;
   validator: RequestValidator;
   log: Logger;
-  /** What has users read in turn; shared by all ports. */
+  /** Has users read in turn; shared by all ports. */
   reads: FairReads;
-  /** What they have not read of their answers; shared by all ports. */
+  /** Counts what callers have not read of their answers; shared by all ports. */
   unread: UnreadAnswers;
   /** The calls of the server, to end those whose reader does not read. Without it such a call ends with its connection. */
   handles?: Pick<CallHandles, "get"> | undefined;

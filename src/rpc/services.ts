@@ -24,7 +24,7 @@ export interface MountableService {
   name: string;
   /** As generated. */
   service: DescService;
-  /** What nice-grpc calls: a function per method, by its local name. */
+  /** The functions nice-grpc calls, one for each method, by its local name. */
   implementation: Record<string, unknown>;
   /** Adds it to a server. */
   mount: (server: Pick<Server, "add">) => void;

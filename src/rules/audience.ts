@@ -1,4 +1,4 @@
-/** Who of those who get a conversation's events gets one of them. */
+/** Decides which of those who get a conversation's events get one of them. */
 
 import type { Audience } from "../../wire/log-event.ts";
 

@@ -1,4 +1,4 @@
-/** Who belongs to groups, and as what: the rules of joining, adding, leaving, removing, roles and mutes. */
+/** The rules of who belongs to groups, and as what: joining, adding, leaving, removing, roles and mutes. */
 
 import { ChatError, ErrorReason } from "../model/errors.ts";
 import { type GroupRecord, JoinPolicy, type MemberRecord, Role } from "../model/records.ts";

@@ -1,4 +1,4 @@
-/** What stores and the chat answer when a group does not allow something. */
+/** The refusals for what a group does not allow. */
 
 import { ChatError, type ChatErrorDetails, ErrorReason } from "../model/errors.ts";
 import { type GroupRecord, JoinPolicy, type MemberRecord, Role } from "../model/records.ts";

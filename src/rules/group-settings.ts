@@ -1,4 +1,4 @@
-/** Groups themselves: the rules of making, setting, ending and handing them over. */
+/** The rules of groups themselves: making, setting, ending and handing them over. */
 
 import { isDeepStrictEqual } from "node:util";
 import type { Group } from "../../gen/parlance/chat/v1/group_pb.js";

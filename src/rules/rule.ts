@@ -55,7 +55,7 @@ export interface Rule<Request, Answer> {
   decide(request: Request, facts: Facts): Decision<Answer>;
 }
 
-/** What a rule has decided. Its events are numbered from 1; these numbers stand for their seqs. */
+/** A decision of a rule. Its events are numbered from 1; these numbers stand for their seqs. */
 export interface Decision<Answer> {
   conversationId: string;
   /** Appended in this order, one right after the other. */

@@ -36,7 +36,7 @@ export interface NatsLink {
 
 /** How to connect. */
 export interface DialOptions extends NatsServers {
-  /** What the connection is called in the server's monitoring. */
+  /** The name of the connection in the server's monitoring. */
   name: string;
   /** Gives up. */
   signal: AbortSignal;

@@ -26,7 +26,7 @@ export interface NatsBusOptions extends NatsServers {
   store: StoreIdentity;
   /** The first token or tokens of every subject. Services that share a NATS account need different ones. Default: `parlance`. */
   prefix?: string;
-  /** What connections are called in the server's monitoring. Default: `parlance`. */
+  /** The name of connections in the server's monitoring. Default: `parlance`. */
   name?: string;
   /**
    * Whether to wait, for ever, for a server that cannot be reached when the bus
@@ -81,7 +81,7 @@ class NatsBus implements Bus {
   readonly #keeper: NatsKeeper;
   /** The connection, from when it is open: subscriptions go there. */
   #link: NatsLink | undefined;
-  /** What may be written to it, from when it knows all subscriptions: messages go there. */
+  /** The window of writes to it, once it knows all subscriptions: messages go there. */
   #window: WriteWindow | undefined;
   #closed = false;
   #resetTimer: NodeJS.Timeout | undefined;

@@ -1,4 +1,4 @@
-/** What a replay found. The names are those of the JSON output. */
+/** The report of a replay. The names are those of the JSON output. */
 export interface ReplayReport {
   users: number;
   group_messages: number;

@@ -50,7 +50,7 @@ export function createHttpCalls(maxUnaryDeadlineMs: number): HttpCalls {
 export class HttpCall implements CallHandle {
   readonly id: string;
   readonly path: string;
-  /** What the server reads of what the client sent with it. Only this edge itself writes the keys that vouch for a caller. */
+  /** The client's headers, as far as the server reads them. Only this edge itself writes the keys that vouch for a caller. */
   readonly metadata: Metadata;
   readonly peer: string;
   readonly response: HttpResponse;

@@ -1,5 +1,5 @@
 /**
- * What JSON needs beyond the library. Content that only the host's clients
+ * Makes up for what the library lacks in JSON. Content that only the host's clients
  * understand comes in an `Any`. In JSON it is
  * `{"@type": "…/acme.Order", "value": "<base64>"}`, whatever the type: its bytes
  * are not looked at, in either direction. Only what the server itself says of

@@ -37,7 +37,7 @@ export interface GrpcServer {
   close: (graceMs: number) => Promise<void>;
 }
 
-/** What grpc-js takes for no pings: a timer of its own for each connection, and a ping however lively the peer is. */
+/** Tells grpc-js to send no pings: a timer of its own for each connection, and a ping however lively the peer is. */
 const noKeepaliveMs = 2 ** 31 - 1;
 
 /** Starts a server with the services, health and, if wanted, reflection. It is NOT_SERVING until told otherwise. */

@@ -30,7 +30,7 @@ export interface PostgresStoreOptions {
   /** The schema that holds everything; made if need be. Default `parlance`. */
   schema?: string;
   /**
-   * What a failover means: `lossless` promises that the replica that took over
+   * The meaning of a failover: `lossless` promises that the replica that took over
    * has everything, as with synchronous replication; by default a new epoch.
    */
   failover?: Failover;

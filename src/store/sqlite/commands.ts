@@ -1,4 +1,4 @@
-/** What the store's workers are asked to do. */
+/** The commands of the store's workers. */
 
 import type { CatchUpPage } from "../../model/records.ts";
 import type { DeviceStore } from "../ports/devices.ts";

@@ -89,7 +89,7 @@ async function open(path: string, options: SqliteStoreOptions): Promise<Store> {
       maxWaitingBytes: options.maxWaitingBytes ?? 268_435_456,
       onCrash: onCrash(name),
     });
-  /** What the batch that is being received put into the log. */
+  /** The events that the batch which is being received put into the log. */
   let appended: LogEvent[] = [];
   const writer = channel("writer", {
     maxBatch: 1000,

@@ -31,7 +31,7 @@ export interface ConnectionsOptions {
   maxWaiting: number;
   /** How long the server may work on a statement. */
   statementTimeoutMs: number;
-  /** What the server shows of who is connected. */
+  /** The name by which the server shows who is connected. */
   applicationName: string;
   /** Called with failures of the database, other than refusals. */
   onFailure(error: ChatError): void;

@@ -127,26 +127,26 @@ export const schemaStep1 = `
   ALTER TABLE probes ALTER COLUMN body SET STORAGE EXTERNAL;
 `;
 
-/** What the sixth step of the schema adds. */
+/** The sixth step of the schema. */
 export const schemaStep6 = `
   -- By \`other-settings.ts\`.
   ALTER TABLE groups ADD COLUMN other_settings bytea NOT NULL DEFAULT '';
 `;
 
-/** What the fifth step of the schema adds. */
+/** The fifth step of the schema. */
 export const schemaStep5 = `
   -- Whom an event is for, where that is not everybody; see \`audience.ts\`.
   ALTER TABLE events ADD COLUMN about_seq bigint, ADD COLUMN only_user_ids text;
 `;
 
-/** What the fourth step of the schema adds. */
+/** The fourth step of the schema. */
 export const schemaStep4 = `
   -- The lowest release that can be trusted with the kinds of events in the log, as \`release.ts\` numbers them. It is
   -- raised under the lock of this row, so every event of such a kind lies behind it.
   ALTER TABLE log_head ADD COLUMN min_release int NOT NULL DEFAULT 0;
 `;
 
-/** What the third step of the schema adds. */
+/** The third step of the schema. */
 export const schemaStep3 = `
   -- Of the bodies of the user's messages, as far as they were counted.
   ALTER TABLE users ADD COLUMN stored_bytes bigint NOT NULL DEFAULT 0;

@@ -7,7 +7,7 @@ import { ofThisRelease } from "../connection/release.ts";
 import { audienceColumns, eventColumns, eventTables, selectEvents } from "./log-reads.ts";
 import { firstPositions, mergePositions, type Stretch } from "./merge.ts";
 
-/** What is a user's above a position, and how far that is true: one row for each stay, or one alone. */
+/** A stay of a user with events above a position, and how far that is true: one row for each stay, or one alone. */
 const stretchesStatement: Statement = {
   name: "read_stretches",
   text: `

@@ -14,7 +14,7 @@ import { damageIn } from "./log-damage.ts";
 export interface CheckResult {
   /** The rule, as a sentence that should be true. */
   rule: string;
-  /** What breaks it, at most {@link maxProblems}; none when it holds. */
+  /** The places that break it, at most {@link maxProblems}; none when it holds. */
   problems: string[];
 }
 

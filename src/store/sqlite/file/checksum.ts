@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 
-/** What of an event its checksum covers; sender and client message id are in the body, too. */
+/** The part of an event that its checksum covers; sender and client message id are in the body, too. */
 export interface Summed {
   position: number;
   /** The key of its conversation. */

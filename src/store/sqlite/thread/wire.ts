@@ -1,4 +1,4 @@
-/** What the store's main side and its workers say to each other. */
+/** The messages between the store's main side and its workers. */
 
 import { ChatError, type ChatErrorDetails, type ErrorReason } from "../../../model/errors.ts";
 import type { Draft } from "../../../model/records.ts";
@@ -48,7 +48,7 @@ export type Answer =
       appended: Float64Array;
       /** Results of the other calls, in order. */
       values: unknown[];
-      /** What was refused, by its number in the batch. */
+      /** The refusals, each with the number of its call in the batch. */
       errors: Array<[number, PackedError]>;
     }
   | { failed: PackedError };
