@@ -112,7 +112,8 @@ export function writeMessageId(
 }
 
 const dash = 0x2d;
-const hexDigits = Buffer.from("0123456789abcdef");
+// No Buffer: the page has none.
+const hexDigits = new TextEncoder().encode("0123456789abcdef");
 
 /** Writes the last digits of a number below 2^32 and returns where the next byte goes. */
 function writeHex(target: Uint8Array, at: number, value: number, digits: number): number {

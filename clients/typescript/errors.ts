@@ -121,3 +121,16 @@ export function isOfServer(error: ParlanceError): boolean {
       return isTransport(error);
   }
 }
+
+/** Tells whether an error says that there is no such conversation, or none for this user. */
+export function isAbsent(error: unknown): boolean {
+  if (!(error instanceof ParlanceError)) return false;
+  switch (error.reason) {
+    case ErrorReason.CONVERSATION_NOT_FOUND:
+    case ErrorReason.GROUP_NOT_FOUND:
+    case ErrorReason.NOT_A_MEMBER:
+      return true;
+    default:
+      return false;
+  }
+}

@@ -4,18 +4,11 @@ import type {
   ListMessagesRequest,
   ListMessagesResponse,
 } from "../../gen/parlance/chat/v1/message_service_pb.js";
-import { ErrorReason, ParlanceError, Status } from "./errors.ts";
+import { isAbsent, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 
 /** The most messages asked for at once; half as many each time the answer is too large. */
 const maxPageSize = 100;
-
-/** Conversations that are not this user's any more are left out. */
-const goneReasons: readonly ErrorReason[] = [
-  ErrorReason.CONVERSATION_NOT_FOUND,
-  ErrorReason.GROUP_NOT_FOUND,
-  ErrorReason.NOT_A_MEMBER,
-];
 
 /** Calls the rpc `ListMessages`. */
 export type ListMessages = (
@@ -53,7 +46,8 @@ export async function fetchMissed(
         if (log.takeFromHistory(conversationId, Number(message.seq)) === "new") await show(message);
       }
     } catch (error) {
-      if (!(error instanceof ParlanceError) || !goneReasons.includes(error.reason)) throw error;
+      // Conversations that are not this user's any more are left out.
+      if (!isAbsent(error)) throw error;
     }
   }
 }

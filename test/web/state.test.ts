@@ -1,9 +1,7 @@
 import { expect, test } from "vitest";
-import { directConversationId as idOnPage } from "../../clients/web/state/conversations.ts";
 import type { Message, Timeline } from "../../clients/web/state/model.ts";
 import { addEntry, addPage, loadingTimeline } from "../../clients/web/state/timeline.ts";
 import { initials, inline, visible } from "../../clients/web/ui/text.ts";
-import { directConversationId } from "../../wire/ids.ts";
 
 function message(seq: number): Message {
   return { kind: "message", seq, senderId: "a", text: String(seq), timeMs: seq, clientMessageId: "" };
@@ -12,13 +10,6 @@ function message(seq: number): Message {
 const page = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => message(from + index));
 const seqs = ({ entries }: Timeline) => entries.map(({ seq }) => seq);
-
-test("the page names a direct conversation as the server does", () => {
-  const users = ["alice", "bob", "a:b", "a%3Ab", "é", "z", "😀", "\ufffd"];
-  for (const one of users)
-    for (const other of users)
-      if (one !== other) expect(idOnPage(one, other)).toBe(directConversationId(one, other));
-});
 
 test("events and pages that overlap in any order make a history without holes or repeats", () => {
   let timeline = addEntry(loadingTimeline(), message(12));

@@ -1,12 +1,12 @@
 /** Reads from the server what events do not tell. */
 
+import { isAbsent } from "../../typescript/errors.ts";
 import type { ParlanceClient } from "../../typescript/index.ts";
 import { conversationIdOf, withConversation, withGroup, withSummary } from "../state/conversations.ts";
 import { messageOf } from "../state/entries.ts";
 import { type ChatState, changeConversation, type Timeline, without } from "../state/model.ts";
 import type { Store } from "../state/store.ts";
 import { addPage, firstSeq, loadingTimeline } from "../state/timeline.ts";
-import { isAbsent } from "./problems.ts";
 
 const pageSize = 50;
 /** The most conversations and groups that are listed: twenty pages. */

@@ -11,13 +11,3 @@ export function problemOf(error: unknown): string {
   const reason = error.reasonName === "" ? "" : ` (${error.reasonName})`;
   return `${violation ? `${violation.field}: ${violation.description}` : error.message}${reason}`;
 }
-
-/** Tells whether the server says that there is no such conversation, or none for this user. */
-export function isAbsent(error: unknown): boolean {
-  return (
-    error instanceof ParlanceError &&
-    (error.reason === ErrorReason.CONVERSATION_NOT_FOUND ||
-      error.reason === ErrorReason.GROUP_NOT_FOUND ||
-      error.reason === ErrorReason.NOT_A_MEMBER)
-  );
-}

@@ -1,7 +1,7 @@
+import { isAbsent } from "../../typescript/errors.ts";
 import type { ParlanceClient } from "../../typescript/index.ts";
 import { changeConversation, openOf } from "../state/model.ts";
 import type { Store } from "../state/store.ts";
-import { isAbsent } from "./problems.ts";
 
 /** Marks as read what is on the screen. */
 export class Reading {

@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
+import { directConversationId } from "../../../wire/ids.ts";
 import type { ParlanceError } from "../../typescript/errors.ts";
 import type { ClientEvent } from "../../typescript/events.ts";
 import type { ClientState } from "../../typescript/live.ts";
@@ -8,7 +9,7 @@ import { OwnTyping } from "../../typescript/own-typing.ts";
 import type { Target } from "../../typescript/sends.ts";
 import { Calls } from "../client/calls.ts";
 import { Listener } from "../client/listener.ts";
-import { directConversationId, newConversation } from "./conversations.ts";
+import { newConversation } from "./conversations.ts";
 import { Drafts } from "./drafts.ts";
 import { Groups } from "./groups.ts";
 import { History } from "./history.ts";

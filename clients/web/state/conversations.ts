@@ -76,29 +76,3 @@ export function listed(state: ChatState): Conversation[] {
 function activityOf({ activityMs, outgoing }: Conversation): number {
   return Math.max(activityMs, outgoing.at(-1)?.timeMs ?? 0);
 }
-
-/** Returns the id of the conversation of two users, as docs of the proto's `Conversation` say. */
-export function directConversationId(a: string, b: string): string {
-  const [first, second] = compareBytes(a, b) <= 0 ? [a, b] : [b, a];
-  return `d:${escapeId(first)}:${escapeId(second)}`;
-}
-
-/** Returns the id of a group's conversation. */
-export function groupConversationId(groupId: string): string {
-  return `g:${groupId}`;
-}
-
-function escapeId(userId: string): string {
-  return userId.replaceAll("%", "%25").replaceAll(":", "%3A");
-}
-
-function compareBytes(a: string, b: string): number {
-  const encoder = new TextEncoder();
-  const left = encoder.encode(a);
-  const right = encoder.encode(b);
-  for (let i = 0; i < Math.min(left.length, right.length); i++) {
-    const difference = (left[i] as number) - (right[i] as number);
-    if (difference !== 0) return difference;
-  }
-  return left.length - right.length;
-}

@@ -1,7 +1,8 @@
 import type { JoinPolicy, Member, Role } from "../../../gen/parlance/chat/v1/group_pb.js";
 import { GroupService } from "../../../gen/parlance/chat/v1/group_service_pb.js";
+import { groupConversationId } from "../../../wire/ids.ts";
 import type { Calls } from "../client/calls.ts";
-import { groupConversationId, newConversation } from "./conversations.ts";
+import { newConversation } from "./conversations.ts";
 import { withoutGroup } from "./group-events.ts";
 import { type ChatState, changeGroup } from "./model.ts";
 import type { Store } from "./store.ts";
