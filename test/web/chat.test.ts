@@ -89,7 +89,11 @@ describeInBrowser("the web page", () => {
 
     await erin.page.getByLabel("What to do with fay").click();
     await erin.page.getByRole("button", { name: "Make admin" }).click();
-    await erin.page.getByRole("listitem").filter({ hasText: "fay" }).getByText("Admin").waitFor();
+    await erin.page
+      .getByRole("listitem")
+      .filter({ hasText: "fay" })
+      .getByText("Admin", { exact: true })
+      .waitFor();
     await erin.page.getByLabel("What to do with gus").click();
     await erin.page.getByRole("button", { name: "Remove" }).click();
     await gus.item("Lake trip").waitFor({ state: "detached" });

@@ -1,6 +1,12 @@
 import type { Transport } from "@connectrpc/connect";
 import { ChatService } from "../../../gen/parlance/chat/v1/chat_service_pb.js";
-import { directConversationId } from "../../../wire/ids.ts";
+import { changeOrAdd, conversationIdOf, withOpen } from "../../model/conversations.ts";
+import { History } from "../../model/history.ts";
+import { Outbox } from "../../model/outbox.ts";
+import { Reading } from "../../model/reading.ts";
+import { openOf } from "../../model/state.ts";
+import { Store } from "../../model/store.ts";
+import { Sync } from "../../model/sync.ts";
 import type { ParlanceError } from "../../typescript/errors.ts";
 import type { ClientEvent } from "../../typescript/events.ts";
 import type { ClientState } from "../../typescript/live.ts";
@@ -9,19 +15,14 @@ import { OwnTyping } from "../../typescript/own-typing.ts";
 import type { Target } from "../../typescript/sends.ts";
 import { Calls } from "../client/calls.ts";
 import { Listener } from "../client/listener.ts";
-import { newConversation } from "./conversations.ts";
+import { serverCalls } from "../client/server-calls.ts";
 import { Drafts } from "./drafts.ts";
 import { Groups } from "./groups.ts";
-import { History } from "./history.ts";
 import { tab } from "./kept.ts";
-import { type ChatState, changeConversation, emptyState, type Link } from "./model.ts";
-import { Outbox } from "./outbox.ts";
+import { KeptOutgoing } from "./kept-outgoing.ts";
+import { emptyPage, type Link, type PageState } from "./page-state.ts";
 import { PeerReads } from "./peer-reads.ts";
 import { Presences } from "./presences.ts";
-import { Reading } from "./reading.ts";
-import { Store } from "./store.ts";
-import { Sync } from "./sync.ts";
-import { TypingExpiry } from "./typing-expiry.ts";
 import { inWords } from "./words.ts";
 
 const noticeMs = 6_000;
@@ -29,7 +30,7 @@ const openKey = "parlance.open";
 
 /** The chat of a user who is signed in: what the page shows, and what can be done. */
 export class Chat {
-  readonly store: Store<ChatState>;
+  readonly store: Store<PageState>;
   readonly history: History;
   readonly outbox: Outbox;
   readonly groups: Groups;
@@ -41,27 +42,27 @@ export class Chat {
   readonly #listener: Listener;
   readonly #sync: Sync;
   readonly #presences: Presences;
-  readonly #typing: TypingExpiry;
+  readonly #keptOutgoing: KeptOutgoing;
   readonly #peerReads: PeerReads;
   readonly #closing = new AbortController();
   #lastNotice = 0;
 
   constructor(transport: Transport, login: Login) {
     const userId = login.current?.userId ?? "";
-    this.store = new Store(emptyState(userId));
+    this.store = new Store(emptyPage(userId));
     this.#calls = new Calls(transport, login, this.#closing.signal);
-    this.history = new History(this.store, this.#calls);
-    this.outbox = new Outbox(
-      this.store,
+    const server = serverCalls(
       this.#calls,
       this.#closing.signal,
       () => login.current?.limits?.maxContentBytes || Number.POSITIVE_INFINITY,
     );
-    this.groups = new Groups(this.store, this.#calls);
-    this.reading = new Reading(this.store, this.#calls);
+    this.history = new History(this.store, server, inWords);
+    this.outbox = new Outbox(this.store, server, inWords);
+    this.groups = new Groups(this.store, this.#calls, server);
+    this.reading = new Reading(this.store, server);
     this.drafts = new Drafts(userId);
     this.ownTyping = new OwnTyping((target, typing) => this.#tellTyping(target, typing));
-    this.#typing = new TypingExpiry(this.store);
+    this.#keptOutgoing = new KeptOutgoing(this.store, this.outbox);
     this.#peerReads = new PeerReads(this.store);
     this.#listener = new Listener({
       transport,
@@ -74,23 +75,21 @@ export class Chat {
     this.#presences = new Presences(this.store, this.#calls, () => this.#listener.suspect());
     this.#sync = new Sync({
       store: this.store,
-      calls: this.#calls,
-      onTaken: (cursor) => this.#listener.ack(cursor),
-      onUnknownGroup: (groupId) => void this.groups.load(groupId).catch(() => {}),
+      calls: server,
+      onTaken: ({ cursor }) => this.#onTaken(cursor),
       onListed: () => this.#onListed(),
-      onHistoryDropped: () => this.#showOpen(),
       onFailed: (error) => this.notify(inWords(error)),
     });
   }
 
   /** Opens the stream, and what was open before a reload. */
   start(): void {
-    this.outbox.restore();
+    this.#keptOutgoing.restore();
     this.#listener.start();
     this.#presences.start();
     window.addEventListener("online", this.#onOnline);
     window.addEventListener("offline", this.#onOffline);
-    void this.#sync.refresh();
+    this.#sync.retry();
   }
 
   /** Ends everything; the page may be left. */
@@ -98,7 +97,7 @@ export class Chat {
     window.removeEventListener("online", this.#onOnline);
     window.removeEventListener("offline", this.#onOffline);
     this.#presences.stop();
-    this.#typing.stop();
+    this.#sync.stop();
     this.ownTyping.stop();
     await this.#listener.close();
     this.#closing.abort();
@@ -115,27 +114,18 @@ export class Chat {
   open(id: string | undefined): void {
     if (id === undefined) tab.remove(openKey);
     else tab.set(openKey, id);
-    this.store.update((state) => {
-      const left = state.openId === id ? state : closeOpen(state);
-      const next = id === undefined || state.openId === id ? left : markUnread(left, id);
-      return { ...next, openId: id };
-    });
+    this.store.update((state) => withOpen(state, id));
     this.#showOpen();
   }
 
   /** Shows the conversation with a user, whether or not there is one yet. */
   openDirect(peerId: string): void {
-    const id = directConversationId(this.store.get().userId, peerId);
+    const id = conversationIdOf({ recipientId: peerId }, this.store.get().userId);
     this.store.update((state) =>
-      state.conversations.has(id)
-        ? state
-        : {
-            ...state,
-            conversations: new Map(state.conversations).set(id, {
-              ...newConversation(id, { recipientId: peerId }),
-              activityMs: Date.now(),
-            }),
-          },
+      changeOrAdd(state, id, (conversation) => ({
+        ...conversation,
+        activityMs: conversation.activityMs || Date.now(),
+      })),
     );
     this.open(id);
   }
@@ -170,8 +160,7 @@ export class Chat {
 
   /** Loads what the open conversation shows. */
   #showOpen(): void {
-    const { openId, conversations } = this.store.get();
-    const open = openId === undefined ? undefined : conversations.get(openId);
+    const open = openOf(this.store.get());
     if (open === undefined) return;
     void this.history.open(open.id);
     void this.#presences.ask();
@@ -193,19 +182,25 @@ export class Chat {
   }
 
   #onListed(): void {
-    this.store.update((state) => this.#peerReads.restore(state));
+    this.store.update((state) => ({ ...this.#peerReads.restore(state), loaded: true }));
     const { openId, conversations } = this.store.get();
     const openBefore = tab.get(openKey);
     if (openId === undefined && openBefore !== null && conversations.has(openBefore)) this.open(openBefore);
+    else this.#showOpen();
     void this.#presences.ask();
   }
 
   #onEvent(event: ClientEvent): void {
-    if (event.case === "typing") this.#typing.take(event.value);
     this.#sync.take(event);
     const actor = actorOf(event);
     if (actor !== undefined && this.store.get().presence.get(actor)?.online === false)
       void this.#presences.ask();
+  }
+
+  #onTaken(cursor: ClientEvent["cursor"]): void {
+    // A group that the user has left is not shown any more.
+    if (openOf(this.store.get())?.left) this.open(undefined);
+    this.#listener.ack(cursor);
   }
 
   #onState(state: ClientState, error?: ParlanceError): void {
@@ -213,7 +208,7 @@ export class Chat {
     if (state !== "live") return;
     this.#setLink({ phase: "live" });
     this.#sync.retry();
-    this.reading.flush();
+    void this.reading.flush();
     void this.#presences.ask();
   }
 
@@ -228,15 +223,4 @@ export class Chat {
 function actorOf(event: ClientEvent): string | undefined {
   if (event.case === "message") return event.value.senderId;
   return event.case === "typing" || event.case === "receipt" ? event.value.userId : undefined;
-}
-
-function markUnread(state: ChatState, id: string): ChatState {
-  return changeConversation(state, id, (conversation) =>
-    conversation.unread > 0 ? { ...conversation, unreadFrom: conversation.readSeq + 1 } : conversation,
-  );
-}
-
-function closeOpen(state: ChatState): ChatState {
-  if (state.openId === undefined) return state;
-  return changeConversation(state, state.openId, ({ unreadFrom, ...conversation }) => conversation);
 }

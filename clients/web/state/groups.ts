@@ -1,11 +1,13 @@
 import type { JoinPolicy, Member, Role } from "../../../gen/parlance/chat/v1/group_pb.js";
 import { GroupService } from "../../../gen/parlance/chat/v1/group_service_pb.js";
 import { groupConversationId } from "../../../wire/ids.ts";
+import { withLeft, withOpen } from "../../model/conversations.ts";
+import { withMembers } from "../../model/groups.ts";
+import { loadGroup } from "../../model/lists.ts";
+import type { ServerCalls } from "../../model/server-calls.ts";
+import { changeConversation } from "../../model/state.ts";
+import type { ChatStore } from "../../model/store.ts";
 import type { Calls } from "../client/calls.ts";
-import { newConversation } from "./conversations.ts";
-import { withoutGroup } from "./group-events.ts";
-import { type ChatState, changeGroup } from "./model.ts";
-import type { Store } from "./store.ts";
 
 /** A group to create. */
 export interface NewGroup {
@@ -21,12 +23,14 @@ export interface NewGroup {
  * are refused; what they change comes back as events.
  */
 export class Groups {
-  readonly #store: Store<ChatState>;
+  readonly #store: ChatStore;
   readonly #calls: Calls;
+  readonly #server: ServerCalls;
 
-  constructor(store: Store<ChatState>, calls: Calls) {
+  constructor(store: ChatStore, calls: Calls, server: ServerCalls) {
     this.#store = store;
     this.#calls = calls;
+    this.#server = server;
   }
 
   /** Creates a group and returns its conversation's id. */
@@ -50,7 +54,9 @@ export class Groups {
 
   async leave(groupId: string): Promise<void> {
     await this.#calls.once(GroupService.method.leaveGroup, { groupId });
-    this.#store.update((state) => withoutGroup(state, groupId, groupConversationId(groupId)));
+    this.#store.update((state) =>
+      withOpen(changeConversation(state, groupConversationId(groupId), withLeft), undefined),
+    );
   }
 
   async add(groupId: string, userIds: readonly string[]): Promise<void> {
@@ -77,19 +83,8 @@ export class Groups {
   }
 
   /** Fetches a group's settings and the user's role in it, and lists its conversation. */
-  async load(groupId: string): Promise<void> {
-    const { group, me } = await this.#calls.repeated(GroupService.method.getGroup, { groupId });
-    if (group === undefined || me === undefined) return;
-    this.#store.update((state) => {
-      const id = groupConversationId(groupId);
-      const known = state.conversations.get(id);
-      const conversation = known ?? { ...newConversation(id, { groupId }), activityMs: Date.now() };
-      return {
-        ...state,
-        groups: new Map(state.groups).set(groupId, { ...state.groups.get(groupId), group, role: me.role }),
-        conversations: new Map(state.conversations).set(id, conversation),
-      };
-    });
+  load(groupId: string): Promise<void> {
+    return loadGroup(this.#server, this.#store, groupId);
   }
 
   /** Fetches the members of a group. */
@@ -105,6 +100,6 @@ export class Groups {
       members.push(...page.members);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
-    this.#store.update((state) => changeGroup(state, groupId, (info) => ({ ...info, members })));
+    this.#store.update((state) => withMembers(state, groupId, members));
   }
 }

@@ -1,6 +1,7 @@
+import type { ChatState } from "../../model/state.ts";
+import type { Store } from "../../model/store.ts";
 import { browser } from "./kept.ts";
-import type { ChatState } from "./model.ts";
-import type { Store } from "./store.ts";
+import type { PageState } from "./page-state.ts";
 
 /**
  * Remembers, in this browser, how far others have read: receipts are not
@@ -10,14 +11,14 @@ export class PeerReads {
   readonly #key: string;
   #kept: Record<string, number>;
 
-  constructor(store: Store<ChatState>) {
+  constructor(store: Store<PageState>) {
     this.#key = `parlance.reads.${store.get().userId}`;
     this.#kept = this.#read();
     store.subscribe(() => this.#keep(store.get()));
   }
 
   /** Puts what is remembered into a state whose conversations have just been listed. */
-  restore(state: ChatState): ChatState {
+  restore(state: PageState): PageState {
     const conversations = new Map(state.conversations);
     for (const [id, conversation] of conversations) {
       const peerReadSeq = Math.max(conversation.peerReadSeq, this.#kept[id] ?? 0);

@@ -1,10 +1,11 @@
 import { PresenceService } from "../../../gen/parlance/chat/v1/presence_service_pb.js";
+import { listed } from "../../model/conversations.ts";
+import { withPresences } from "../../model/presence.ts";
+import { openOf } from "../../model/state.ts";
+import type { Store } from "../../model/store.ts";
 import { isTransport, ParlanceError } from "../../typescript/errors.ts";
-import { epochMillis } from "../../typescript/time.ts";
 import type { Calls } from "../client/calls.ts";
-import { listed } from "./conversations.ts";
-import type { ChatState, Presence } from "./model.ts";
-import type { Store } from "./store.ts";
+import type { PageState } from "./page-state.ts";
 
 const everyMs = 10_000;
 /** The most users one call may ask for. */
@@ -17,7 +18,7 @@ const maxListed = 50;
  * the page's sign of life: without an answer the stream is given up.
  */
 export class Presences {
-  readonly #store: Store<ChatState>;
+  readonly #store: Store<PageState>;
   readonly #calls: Calls;
   readonly #onSilence: () => void;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -25,7 +26,7 @@ export class Presences {
   /** Whether there are more to ask for than when the call under way was made. */
   #again = false;
 
-  constructor(store: Store<ChatState>, calls: Calls, onSilence: () => void) {
+  constructor(store: Store<PageState>, calls: Calls, onSilence: () => void) {
     this.#store = store;
     this.#calls = calls;
     this.#onSilence = onSilence;
@@ -53,14 +54,7 @@ export class Presences {
       const { presences } = await this.#calls.once(PresenceService.method.getPresence, {
         userIds: interesting(state),
       });
-      this.#store.update((former) => {
-        const presence = new Map<string, Presence>(former.presence);
-        for (const { userId, online, lastActiveTime } of presences) {
-          const lastActiveMs = epochMillis(lastActiveTime);
-          presence.set(userId, { online, ...(lastActiveMs !== undefined && { lastActiveMs }) });
-        }
-        return { ...former, presence };
-      });
+      this.#store.update((former) => withPresences(former, presences));
     } catch (error) {
       if (error instanceof ParlanceError && isTransport(error)) this.#onSilence();
     } finally {
@@ -71,9 +65,9 @@ export class Presences {
 }
 
 /** Whom the user sees: the members of the open group, and those at the top of the list. */
-function interesting(state: ChatState): string[] {
+function interesting(state: PageState): string[] {
   const users = new Set<string>([state.userId]);
-  const open = state.openId === undefined ? undefined : state.conversations.get(state.openId);
+  const open = openOf(state);
   if (open !== undefined && "groupId" in open.target)
     for (const { userId } of state.groups.get(open.target.groupId)?.members ?? []) users.add(userId);
   for (const { target } of [...(open ? [open] : []), ...listed(state).slice(0, maxListed)])

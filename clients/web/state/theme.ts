@@ -1,5 +1,5 @@
+import { Store } from "../../model/store.ts";
 import { browser } from "./kept.ts";
-import { Store } from "./store.ts";
 
 /** How the page looks; `auto` is as the system does. */
 export type Theme = "auto" | "light" | "dark";

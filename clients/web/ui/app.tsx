@@ -1,10 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
 import { useEffect, useState } from "react";
+import type { Store } from "../../model/store.ts";
 import { ErrorReason, Status } from "../../typescript/errors.ts";
 import type { Login } from "../../typescript/login.ts";
 import { forgetLogin, restoreLogin } from "../client/login.ts";
 import { Chat } from "../state/chat.ts";
-import type { Store } from "../state/store.ts";
 import type { Theme } from "../state/theme.ts";
 import { inWords } from "../state/words.ts";
 import { ChatContext, ThemeContext } from "./context.ts";

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import type { Link } from "../state/model.ts";
+import type { Link } from "../state/page-state.ts";
 import { inWords } from "../state/words.ts";
 import { useChat, useChatState } from "./context.ts";
 

@@ -1,9 +1,9 @@
-import type { Conversation } from "../state/model.ts";
+import type { Conversation } from "../../model/state.ts";
 import { Avatar } from "./avatar.tsx";
 import { useChatState } from "./context.ts";
 import { Icon } from "./icons.tsx";
 import { ago } from "./times.ts";
-import { colourKeyOf, nameList, titleOf } from "./titles.ts";
+import { colourKeyOf, titleOf, typingText } from "./titles.ts";
 
 /** Who the conversation is with, and whether they are there. */
 export function ChatHeader({
@@ -65,10 +65,7 @@ function Subtitle({ conversation: { target, typing } }: { conversation: Conversa
   const presence = useChatState((state) =>
     "recipientId" in target ? state.presence.get(target.recipientId) : undefined,
   );
-  if (typing.length > 0) {
-    const names = "groupId" in target ? `${nameList(typing)} ${typing.length > 1 ? "are" : "is"} ` : "";
-    return <p className="chat-about chat-about-typing">{names}typing…</p>;
-  }
+  if (typing.size > 0) return <p className="chat-about chat-about-typing">{typingText(typing, target)}</p>;
   if (group !== undefined) {
     const { memberCount } = group.group;
     return <p className="chat-about">{memberCount === 1 ? "Only you" : `${memberCount} members`}</p>;

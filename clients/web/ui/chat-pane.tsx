@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useState } from "react";
-import type { Conversation } from "../state/model.ts";
+import type { Conversation } from "../../model/state.ts";
 import { ChatHeader } from "./chat-header.tsx";
 import { Composer } from "./composer.tsx";
 import { useChat } from "./context.ts";

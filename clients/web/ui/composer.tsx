@@ -1,6 +1,6 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { Role } from "../../../gen/parlance/chat/v1/group_pb.js";
-import type { Conversation } from "../state/model.ts";
+import type { Conversation } from "../../model/state.ts";
 import { useChat, useChatState } from "./context.ts";
 import { Icon } from "./icons.tsx";
 import { isComposing } from "./keys.ts";

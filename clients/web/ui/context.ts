@@ -1,7 +1,8 @@
 import { createContext, use, useSyncExternalStore } from "react";
+import { type Conversation, openOf } from "../../model/state.ts";
+import type { Store } from "../../model/store.ts";
 import type { Chat } from "../state/chat.ts";
-import type { ChatState, Conversation } from "../state/model.ts";
-import type { Store } from "../state/store.ts";
+import type { PageState } from "../state/page-state.ts";
 import type { Theme } from "../state/theme.ts";
 
 /** The chat of the user who is signed in. */
@@ -21,14 +22,12 @@ export function useChat(): Chat {
  *
  * @param select returns the same object as long as nothing has changed
  */
-export function useChatState<T>(select: (state: ChatState) => T): T {
+export function useChatState<T>(select: (state: PageState) => T): T {
   const { store } = useChat();
   return useSyncExternalStore(store.subscribe, () => select(store.get()));
 }
 
 /** Returns the conversation that is open, if one is. */
 export function useOpenConversation(): Conversation | undefined {
-  return useChatState(({ openId, conversations }) =>
-    openId === undefined ? undefined : conversations.get(openId),
-  );
+  return useChatState(openOf);
 }

@@ -1,10 +1,11 @@
 import { memo } from "react";
-import type { Conversation } from "../state/model.ts";
+import { activityOf } from "../../model/conversations.ts";
+import type { Conversation } from "../../model/state.ts";
 import { Avatar } from "./avatar.tsx";
 import { useChat, useChatState } from "./context.ts";
 import { inline } from "./text.ts";
 import { shortTime } from "./times.ts";
-import { colourKeyOf, nameList, titleOf } from "./titles.ts";
+import { colourKeyOf, titleOf, typingText } from "./titles.ts";
 
 /** One conversation of the list. */
 export const ConversationItem = memo(function ConversationItem({
@@ -13,12 +14,12 @@ export const ConversationItem = memo(function ConversationItem({
   conversation: Conversation;
 }) {
   const chat = useChat();
-  const { id, target, unread, activityMs, outgoing } = conversation;
+  const { id, target, unread } = conversation;
   const open = useChatState((state) => state.openId === id);
   const title = useChatState((state) => titleOf(conversation, state.groups));
   const peerId = "recipientId" in target ? target.recipientId : undefined;
   const online = useChatState((state) => peerId !== undefined && state.presence.get(peerId)?.online === true);
-  const timeMs = Math.max(activityMs, outgoing.at(-1)?.timeMs ?? 0);
+  const timeMs = activityOf(conversation);
 
   return (
     <li>
@@ -55,15 +56,12 @@ export const ConversationItem = memo(function ConversationItem({
 });
 
 function PreviewText({ conversation }: { conversation: Conversation }) {
-  const { preview, outgoing, typing, target } = conversation;
+  const { lastMessage, outgoing, typing, target } = conversation;
   const userId = useChatState((state) => state.userId);
   const draft = useChat().drafts.get(conversation.id);
   const open = useChatState((state) => state.openId === conversation.id);
   const last = outgoing.at(-1);
-  if (typing.length > 0) {
-    const who = "groupId" in target ? `${nameList(typing)} ${typing.length > 1 ? "are " : "is "}` : "";
-    return <span className="item-typing">{who}typing…</span>;
-  }
+  if (typing.size > 0) return <span className="item-typing">{typingText(typing, target)}</span>;
   if (last?.state === "failed") return <span className="item-failed">Not sent: {inline(last.text)}</span>;
   if (draft !== "" && !open)
     return (
@@ -73,8 +71,8 @@ function PreviewText({ conversation }: { conversation: Conversation }) {
       </>
     );
   if (last !== undefined) return `You: ${inline(last.text)}`;
-  if (preview === undefined) return "groupId" in target ? "No messages yet" : "Say hello";
-  const own = preview.senderId === userId;
-  const who = own ? "You: " : "groupId" in target ? `${inline(preview.senderId)}: ` : "";
-  return `${who}${inline(preview.text)}`;
+  if (lastMessage === undefined) return "groupId" in target ? "No messages yet" : "Say hello";
+  const own = lastMessage.senderId === userId;
+  const who = own ? "You: " : "groupId" in target ? `${inline(lastMessage.senderId)}: ` : "";
+  return `${who}${inline(lastMessage.text)}`;
 }

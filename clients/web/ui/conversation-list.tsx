@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useMemo } from "react";
-import { listed } from "../state/conversations.ts";
+import { listed } from "../../model/conversations.ts";
 import { useChatState } from "./context.ts";
 import { ConversationItem } from "./conversation-item.tsx";
 

@@ -1,4 +1,4 @@
-import type { Conversation } from "../state/model.ts";
+import type { Conversation } from "../../model/state.ts";
 import { BubbleView } from "./bubble-view.tsx";
 import { NoteText } from "./note-text.tsx";
 import type { Row } from "./rows.ts";

@@ -1,4 +1,4 @@
-import type { Conversation, Message, Note, Outgoing } from "../state/model.ts";
+import type { Conversation, Message, Note, Outgoing } from "../../model/state.ts";
 import { dayKey, dayName } from "./times.ts";
 
 /** What a bubble shows: a message, or one of the user's own on its way. */
@@ -31,10 +31,10 @@ const togetherMs = 5 * 60_000;
 
 /** Turns a conversation's history into lines: days between messages, senders together. */
 export function rowsOf(conversation: Conversation, userId: string): Row[] {
-  const { timeline, outgoing, unreadFrom } = conversation;
+  const { timeline, outgoing, newAfter } = conversation;
   const rows: Row[] = [];
   let day = "";
-  let unreadShown = unreadFrom === undefined;
+  let unreadShown = newAfter === undefined;
 
   function startDay(timeMs: number): void {
     if (dayKey(timeMs) === day) return;
@@ -42,10 +42,10 @@ export function rowsOf(conversation: Conversation, userId: string): Row[] {
     rows.push({ kind: "day", key: `day:${day}`, label: dayName(timeMs) });
   }
 
-  if (timeline?.complete) rows.push({ kind: "start", key: "start" });
+  if (timeline?.older === "none") rows.push({ kind: "start", key: "start" });
   for (const entry of timeline?.entries ?? []) {
     startDay(entry.timeMs);
-    if (!unreadShown && entry.seq >= (unreadFrom ?? 0) && entry.kind === "message") {
+    if (!unreadShown && entry.seq > (newAfter ?? 0) && entry.kind === "message") {
       unreadShown = true;
       rows.push({ kind: "unread", key: "unread" });
     }

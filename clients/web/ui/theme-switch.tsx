@@ -1,5 +1,5 @@
 import { use, useSyncExternalStore } from "react";
-import { Store } from "../state/store.ts";
+import { Store } from "../../model/store.ts";
 import type { Theme } from "../state/theme.ts";
 import { ThemeContext } from "./context.ts";
 import { Icon, type IconName } from "./icons.tsx";

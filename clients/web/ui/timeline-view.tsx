@@ -1,6 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import type { Conversation } from "../state/model.ts";
+import type { Conversation } from "../../model/state.ts";
 import { useChat, useChatState } from "./context.ts";
 import { Icon } from "./icons.tsx";
 import { RowView } from "./row-view.tsx";
@@ -53,7 +53,7 @@ export function TimelineView({ conversation }: { conversation: Conversation }) {
   // Lines change their height and their number; either may bring the end into sight or out of it.
   useEffect(() => setAtEnd(virtualizer.isAtEnd(endPixels)));
 
-  const wantsOlder = timeline !== undefined && !timeline.complete && !timeline.loading && !timeline.problem;
+  const wantsOlder = timeline?.older === "more";
   useEffect(() => {
     if (wantsOlder && firstIndex < fetchRows) void chat.history.loadOlder(id);
   }, [wantsOlder, firstIndex, chat, id]);
@@ -123,7 +123,7 @@ function TimelineStatus({ conversation: { id, timeline, outgoing } }: { conversa
         </button>
       </div>
     );
-  if (timeline === undefined || timeline.loading)
+  if (timeline === undefined || timeline.older === "loading")
     return <div className="timeline-status timeline-status-quiet">Loading messages…</div>;
   if (timeline.entries.length === 0 && outgoing.length === 0)
     return (

@@ -1,4 +1,5 @@
-import type { ChatState, Conversation } from "../state/model.ts";
+import type { ChatState, Conversation } from "../../model/state.ts";
+import { listOf } from "../../model/words.ts";
 import { inline } from "./text.ts";
 
 /** Returns what a conversation is called: the other user's id, or the group's name. */
@@ -14,8 +15,11 @@ export function colourKeyOf({ target }: Conversation): string {
 
 /** Joins names as people do: `a`, `a and b`, `a, b and 3 others`. */
 export function nameList(names: readonly string[]): string {
-  const shown = names.map(inline);
-  if (shown.length <= 1) return shown[0] ?? "";
-  if (shown.length <= 3) return `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
-  return `${shown.slice(0, 2).join(", ")} and ${shown.length - 2} others`;
+  return listOf(names.map(inline), 3);
+}
+
+/** Says that somebody types; in a group, who. */
+export function typingText(typing: Conversation["typing"], target: Conversation["target"]): string {
+  if (!("groupId" in target)) return "typing…";
+  return `${nameList([...typing.keys()])} ${typing.size > 1 ? "are" : "is"} typing…`;
 }

@@ -1,4 +1,5 @@
 import { useEffect } from "react";
+import { openOf } from "../../model/state.ts";
 import { useChatState } from "./context.ts";
 import { titleOf } from "./titles.ts";
 
@@ -7,9 +8,9 @@ export function useTitle(): void {
   const unread = useChatState(({ conversations }) =>
     [...conversations.values()].reduce((sum, conversation) => sum + conversation.unread, 0),
   );
-  const open = useChatState(({ openId, conversations, groups }) => {
-    const conversation = openId === undefined ? undefined : conversations.get(openId);
-    return conversation && titleOf(conversation, groups);
+  const open = useChatState((state) => {
+    const conversation = openOf(state);
+    return conversation && titleOf(conversation, state.groups);
   });
   useEffect(() => {
     const badge = unread > 0 ? `(${unread > 9_999 ? "9999+" : unread}) ` : "";

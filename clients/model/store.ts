@@ -1,3 +1,5 @@
+import type { ChatState } from "./state.ts";
+
 /** A value that can be watched. Values are replaced, never changed. */
 export class Store<T> {
   #value: T;
@@ -23,4 +25,10 @@ export class Store<T> {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
+}
+
+/** A `Store` of any state that a chat is part of. */
+export interface ChatStore {
+  get(): ChatState;
+  update(change: <S extends ChatState>(state: S) => S): void;
 }
