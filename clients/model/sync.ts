@@ -7,6 +7,9 @@ import type { ServerCalls } from "./server-calls.ts";
 import type { ChatStore } from "./store.ts";
 import { TypingExpiry } from "./typing-expiry.ts";
 
+/** How long after the lists did not come they are asked for again, in milliseconds. */
+const retryMs = 5_000;
+
 /** What a `Sync` needs and tells. */
 export interface SyncOptions {
   store: ChatStore;
@@ -15,7 +18,7 @@ export interface SyncOptions {
   onTaken: (event: ClientEvent) => void;
   /** The lists have come, for the first time or again. A history that misses events now is dropped. */
   onListed: () => void;
-  /** The lists do not come. */
+  /** The lists do not come; they are asked for again, and nothing is said of it if that fails too. */
   onFailed: (error: unknown) => void;
 }
 
@@ -29,6 +32,8 @@ export class Sync {
   readonly #typing: TypingExpiry;
   #held: ClientEvent[] | undefined = [];
   #listing: Promise<void> | undefined;
+  #stopped = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
   /** Has told that there is more than was replayed, and is taken once the lists have come. */
   #startedOver: ClientEvent | undefined;
 
@@ -56,12 +61,22 @@ export class Sync {
 
   /** Fetches the lists again if that failed before. */
   retry(): void {
-    if (this.#held !== undefined) this.start().catch(this.#options.onFailed);
+    if (this.#held === undefined) return;
+    const isFirst = this.#retry === undefined;
+    clearTimeout(this.#retry);
+    this.start().catch((error: unknown) => {
+      if (this.#stopped) return;
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.retry(), retryMs);
+      if (isFirst) this.#options.onFailed(error);
+    });
   }
 
-  /** Leaves no timer behind. */
+  /** Asks for nothing any more, and leaves no timer behind. */
   stop(): void {
+    this.#stopped = true;
     this.#typing.stop();
+    clearTimeout(this.#retry);
   }
 
   #onListed(): void {
@@ -69,6 +84,7 @@ export class Sync {
     const startedOver = this.#startedOver;
     this.#held = undefined;
     this.#startedOver = undefined;
+    this.#retry = undefined;
     this.#options.onListed();
     if (startedOver !== undefined) this.#options.onTaken(startedOver);
     for (const event of held) this.take(event);

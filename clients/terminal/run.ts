@@ -54,7 +54,7 @@ export async function runChat({
   try {
     await session.start();
     await drawn(session, stdin, stdout);
-    return session.outbox.unsent;
+    return session.unsent;
   } finally {
     session.close();
   }
@@ -72,7 +72,7 @@ async function drawn(session: ChatSession, stdin: ReadStream, stdout: WriteStrea
   const instance = render(
     h(ChatView, {
       screen: session.screen,
-      subscribe: session.store.subscribe,
+      subscribe: session.frames.subscribe,
       onKey: (action) => keyboard.press(action),
       theme: themeFor(stdout.hasColors()),
     }),

@@ -1,34 +1,34 @@
 /** The single rows around the messages: title, who types, status. */
 
-import { nameOf, unreadElsewhere } from "../state/conversations.ts";
-import { listOf } from "../state/entries.ts";
-import { type ChatState, type Conversation, openOf } from "../state/model.ts";
+import { type Conversation, openOf } from "../../model/state.ts";
+import { listOf } from "../../model/words.ts";
+import { anchorOf, nameOf } from "../state/shown.ts";
+import { type TerminalState, unreadElsewhere, unsentOf } from "../state/terminal-state.ts";
 import { harmlessLine } from "../text/harmless.ts";
 import { countText } from "./list-rows.ts";
 import { cutRow, type Look, piece, type Row, rowWidth, spread } from "./row.ts";
 
 /** Says what conversation is open. */
-export function titleRow(state: ChatState, width: number): Row {
+export function titleRow(state: TerminalState, width: number): Row {
   const open = openOf(state);
-  const about = open === undefined ? "Parlance" : harmlessLine(nameOf(open));
+  const about = open === undefined ? "Parlance" : harmlessLine(nameOf(state, open));
   const more = open === undefined ? "" : `  ${describe(state, open)}`;
   return spread([piece(` ${about}`, "bar"), piece(more, "bar")], [piece("/help ", "bar")], width, "bar");
 }
 
 /** Says who types, or that the reader is not at the end. */
-export function typingRow(state: ChatState, width: number): Row {
+export function typingRow(state: TerminalState, width: number): Row {
   const open = openOf(state);
-  const anchor = open === undefined ? state.homeAnchor : open.anchor;
   const fresh = open?.unread ? `${countText(open.unread)} new` : "more";
-  const below = anchor === undefined ? [] : [piece(`↓ ${fresh} below, PgDn `, "warning")];
+  const below = anchorOf(state) === undefined ? [] : [piece(`↓ ${fresh} below, PgDn `, "warning")];
   const users = [...(open?.typing.keys() ?? [])].map((userId) => harmlessLine(userId));
   if (users.length === 0) return spread([], below, width);
-  const who = users.length > 3 ? "several people" : listOf(users);
+  const who = users.length > 3 ? "several people" : listOf(users, 3);
   return spread([piece(` ${who} ${users.length === 1 ? "is" : "are"} typing…`, "faint")], below, width);
 }
 
 /** Says who one is, where, and how the connection stands. */
-export function statusRow(state: ChatState, width: number): Row {
+export function statusRow(state: TerminalState, width: number): Row {
   const [dot, words, look] = connectionOf(state);
   const who = `${harmlessLine(state.userId)} @ ${harmlessLine(state.address)}`;
   const unread = unreadElsewhere(state);
@@ -43,10 +43,8 @@ export function statusRow(state: ChatState, width: number): Row {
   return spread(left, right, width);
 }
 
-function connectionOf(state: ChatState): [dot: string, words: string, look: Look] {
-  const waiting = [...state.conversations.values()].flatMap(({ outgoing }) =>
-    outgoing.filter((each) => each.state === "sending"),
-  ).length;
+function connectionOf(state: TerminalState): [dot: string, words: string, look: Look] {
+  const waiting = unsentOf(state);
   switch (state.connection) {
     case "live":
       return ["●", "connected", "good"];
@@ -57,11 +55,12 @@ function connectionOf(state: ChatState): [dot: string, words: string, look: Look
   }
 }
 
-function describe(state: ChatState, { target, memberCount, left }: Conversation): string {
+function describe(state: TerminalState, { target, left }: Conversation): string {
   if (left) return "you are no member";
   if ("groupId" in target) {
+    const memberCount = state.groups.get(target.groupId)?.group.memberCount;
     return memberCount === undefined ? "group" : `${memberCount} member${memberCount === 1 ? "" : "s"}`;
   }
   if (state.connection !== "live") return "";
-  return state.presence.get(target.recipientId) ? "online" : "offline";
+  return state.presence.get(target.recipientId)?.online ? "online" : "offline";
 }

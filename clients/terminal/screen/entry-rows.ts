@@ -1,4 +1,6 @@
-import type { Entry } from "../state/model.ts";
+import type { Note } from "../../model/state.ts";
+import { listOf, sentenceOf } from "../../model/words.ts";
+import type { Line, Shown } from "../state/terminal-state.ts";
 import { harmless, harmlessLine } from "../text/harmless.ts";
 import { cut, widthOf } from "../text/width.ts";
 import { wrap } from "../text/wrap.ts";
@@ -25,10 +27,10 @@ interface Cached {
 }
 
 /** Entries never change, so their rows are made once for a width. */
-const cache = new WeakMap<Entry, Cached>();
+const cache = new WeakMap<Shown, Cached>();
 
 /** Returns the rows of an entry. */
-export function rowsOfEntry(entry: Entry, format: EntryFormat): readonly Row[] {
+export function rowsOfEntry(entry: Shown, format: EntryFormat): readonly Row[] {
   const mark = markOf(entry, format);
   const cached = cache.get(entry);
   if (cached?.width === format.width && cached.mark === mark) return cached.rows;
@@ -45,21 +47,22 @@ export function lookOfSender(userId: string): Look {
 }
 
 /** What stands between time and text: of one's own messages, how far they have got. */
-function markOf(entry: Entry, { userId, peerReadSeq }: EntryFormat): string {
-  if (entry.kind === "notice") return entry.tone === "error" ? "!" : "-";
+function markOf(entry: Shown, { userId, peerReadSeq }: EntryFormat): string {
+  if (entry.kind === "note") return "-";
+  if (entry.kind === "line") return entry.tone === "error" ? "!" : "-";
   if (entry.kind === "outgoing") return entry.state === "sending" ? "…" : "✗";
   if (entry.senderId !== userId) return "";
   return entry.seq <= peerReadSeq ? "✓✓" : "✓";
 }
 
-function makeRows(entry: Entry, mark: string, { width, userId }: EntryFormat): readonly Row[] {
+function makeRows(entry: Shown, mark: string, { width, userId }: EntryFormat): readonly Row[] {
   const room = Math.max(minTextWidth, width - indent);
   const head = [piece(timeOf(entry.timeMs), "faint"), piece(` ${mark.padEnd(2)} `, markLook(entry))];
   const blank = piece(" ".repeat(indent));
-  if (entry.kind === "notice") {
-    const look = entry.tone === "error" ? "bad" : "faint";
-    const lines = wrap(harmless(entry.text), room);
-    return lines.map((line, i) => [...(i === 0 ? head : [blank]), piece(line, look)]);
+  if (entry.kind === "note" || entry.kind === "line") {
+    const text = entry.kind === "line" ? entry.text : sentenceOf(entry, (userIds) => listOf(userIds, 6));
+    const lines = wrap(harmless(text), room);
+    return lines.map((line, i) => [...(i === 0 ? head : [blank]), piece(line, noticeLook(entry))]);
   }
   const senderId = entry.kind === "outgoing" ? userId : entry.senderId;
   const name = `${cut(harmlessLine(senderId), Math.min(maxNameWidth, room - 6))}: `;
@@ -74,10 +77,14 @@ function makeRows(entry: Entry, mark: string, { width, userId }: EntryFormat): r
   return rows;
 }
 
-function markLook(entry: Entry): Look {
+function markLook(entry: Shown): Look {
   if (entry.kind === "message") return "good";
   if (entry.kind === "outgoing") return entry.state === "failed" ? "bad" : "warning";
-  return entry.tone === "error" ? "bad" : "faint";
+  return noticeLook(entry);
+}
+
+function noticeLook(entry: Note | Line): Look {
+  return entry.kind === "line" && entry.tone === "error" ? "bad" : "faint";
 }
 
 /** Returns the time of day, `14:05`. */

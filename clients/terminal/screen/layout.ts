@@ -1,4 +1,4 @@
-import type { Size } from "../state/model.ts";
+import type { Size } from "../state/terminal-state.ts";
 
 /** Who gets how much of the screen. */
 export interface Layout {

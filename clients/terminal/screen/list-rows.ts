@@ -1,11 +1,13 @@
-import { listed, nameOf } from "../state/conversations.ts";
-import type { ChatState, Conversation } from "../state/model.ts";
+import { listed } from "../../model/conversations.ts";
+import type { Conversation } from "../../model/state.ts";
+import { nameOf } from "../state/shown.ts";
+import type { TerminalState } from "../state/terminal-state.ts";
 import { harmlessLine } from "../text/harmless.ts";
 import { padTo } from "../text/width.ts";
 import { type Look, piece, type Row } from "./row.ts";
 
 /** Returns the rows of the list of conversations; the one that is open is always among them. */
-export function listRows(state: ChatState, width: number, height: number): Row[] {
+export function listRows(state: TerminalState, width: number, height: number): Row[] {
   const conversations = listed(state);
   const open = conversations.findIndex(({ id }) => id === state.openId);
   const first = Math.max(0, Math.min(open - height + 2, conversations.length - height));
@@ -17,12 +19,12 @@ export function countText(count: number): string {
   return count >= 10_000 ? "9999+" : String(count);
 }
 
-function listRow(state: ChatState, conversation: Conversation, width: number): Row {
+function listRow(state: TerminalState, conversation: Conversation, width: number): Row {
   const { id, unread, left } = conversation;
   const isOpen = id === state.openId;
   const [dot, dotLook] = dotOf(state, conversation);
   const count = unread > 0 ? ` ${countText(unread)}` : "";
-  const name = padTo(harmlessLine(nameOf(conversation)), width - 5 - count.length);
+  const name = padTo(harmlessLine(nameOf(state, conversation)), width - 5 - count.length);
   const look: Look = isOpen ? "chosen" : left ? "faint" : unread > 0 ? "strong" : "plain";
   return [
     piece(isOpen ? "▸" : " ", look),
@@ -34,8 +36,8 @@ function listRow(state: ChatState, conversation: Conversation, width: number): R
 }
 
 /** A filled dot is online, an empty one offline; a group has none. */
-function dotOf(state: ChatState, { target }: Conversation): [string, Look] {
+function dotOf(state: TerminalState, { target }: Conversation): [string, Look] {
   if ("groupId" in target) return [" ", "faint"];
   if (state.connection !== "live") return ["·", "faint"];
-  return state.presence.get(target.recipientId) ? ["●", "good"] : ["○", "faint"];
+  return state.presence.get(target.recipientId)?.online ? ["●", "good"] : ["○", "faint"];
 }

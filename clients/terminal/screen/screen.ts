@@ -1,5 +1,6 @@
-import { type ChatState, openOf } from "../state/model.ts";
-import { entriesOf } from "../state/timeline.ts";
+import { openOf } from "../../model/state.ts";
+import { anchorOf, shownOf } from "../state/shown.ts";
+import type { TerminalState } from "../state/terminal-state.ts";
 import { statusRow, titleRow, typingRow } from "./bars.ts";
 import { type InputRows, layOutInput } from "./input-rows.ts";
 import { type Layout, layoutOf, maxInputRows } from "./layout.ts";
@@ -26,7 +27,7 @@ export interface Screen {
 }
 
 /** Draws the state. */
-export function screenOf(state: ChatState): Screen {
+export function screenOf(state: TerminalState): Screen {
   const { layout, input } = arrange(state);
   const { columns, listWidth, bodyHeight } = layout;
   const { rows, atTop } = look(viewOf(state, layout));
@@ -47,27 +48,27 @@ export function screenOf(state: ChatState): Screen {
 }
 
 /** Returns what of the open conversation is looked at. */
-export function viewOf(state: ChatState, layout = arrange(state).layout): View {
+export function viewOf(state: TerminalState, layout = arrange(state).layout): View {
   const open = openOf(state);
   return {
-    entries: open === undefined ? state.home : entriesOf(open),
+    entries: shownOf(state),
     width: layout.bodyWidth - (layout.listWidth > 0 ? 1 : 0),
     height: layout.bodyHeight,
     userId: state.userId,
     peerReadSeq: open?.peerReadSeq ?? 0,
-    anchor: open === undefined ? state.homeAnchor : open.anchor,
+    anchor: anchorOf(state),
     newAfter: open?.newAfter,
   };
 }
 
-function arrange(state: ChatState): { layout: Layout; input: InputRows } {
+function arrange(state: TerminalState): { layout: Layout; input: InputRows } {
   const { size } = state;
   const width = Math.max(20, size.columns) - prompt.length - 1;
   const input = layOutInput(state.editor, width, maxInputRows(size));
   return { layout: layoutOf(size, input.rows.length), input };
 }
 
-function noteAbove(state: ChatState): string | undefined {
+function noteAbove(state: TerminalState): string | undefined {
   switch (openOf(state)?.timeline?.older) {
     case "loading":
       return " loading…";

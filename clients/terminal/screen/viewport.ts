@@ -1,13 +1,13 @@
 /** Which rows of a conversation are on the screen. Only those are made. */
 
-import type { Anchor, Entry } from "../state/model.ts";
+import type { Anchor, Shown } from "../state/terminal-state.ts";
 import { widthOf } from "../text/width.ts";
 import { type EntryFormat, rowsOfEntry } from "./entry-rows.ts";
 import { piece, type Row } from "./row.ts";
 
 /** What is looked at, and through how large a window. */
 export interface View extends EntryFormat {
-  entries: readonly Entry[];
+  entries: readonly Shown[];
   height: number;
   /** The row at the bottom; the last one when not set. */
   anchor?: Anchor | undefined;
@@ -55,7 +55,7 @@ export function scroll(view: View, by: number): Anchor | undefined {
   if (next >= total - 1) return undefined;
   let rest = next;
   for (const [i, each] of heights.entries()) {
-    if (rest < each) return { entry: entries[i] as Entry, row: rest };
+    if (rest < each) return { entry: entries[i] as Shown, row: rest };
     rest -= each;
   }
   return undefined;
@@ -84,7 +84,7 @@ function blockOf(view: View, index: number): readonly Row[] {
   return above.length === 0 ? rows : [...above, ...rows];
 }
 
-function isFirstNew({ newAfter, userId }: View, former: Entry | undefined, entry: Entry): boolean {
+function isFirstNew({ newAfter, userId }: View, former: Shown | undefined, entry: Shown): boolean {
   if (newAfter === undefined || entry.kind !== "message" || entry.seq <= newAfter) return false;
   if (entry.senderId === userId) return false;
   return former === undefined || (former.kind !== "outgoing" && former.seq <= newAfter);

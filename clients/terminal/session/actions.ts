@@ -1,11 +1,11 @@
 /** What the commands do. */
 
 import { isUserId, userIdRule } from "../../../wire/user-id.ts";
+import { openOf } from "../../model/state.ts";
+import { roleName } from "../../model/words.ts";
 import { JoinPolicy, type Member, type Target } from "../../typescript/index.ts";
 import { type CommandName, helpLines, parseLine } from "../input/commands.ts";
-import { nameOf } from "../state/conversations.ts";
-import { roleName } from "../state/entries.ts";
-import { openOf } from "../state/model.ts";
+import { nameOf } from "../state/shown.ts";
 import { problemOf } from "./problems.ts";
 import type { ChatSession } from "./session.ts";
 
@@ -39,7 +39,6 @@ const actions: Record<CommandName, (session: ChatSession, args: Arguments) => vo
       joinPolicy: isOpen ? JoinPolicy.OPEN : JoinPolicy.INVITE,
     });
     session.open({ groupId: group?.groupId ?? bare });
-    session.refreshGroup(bare);
   },
   async invite(session, { words }) {
     await session.client.groups.addMembers({ groupId: openGroup(session), userIds: [...words] });
@@ -52,7 +51,6 @@ const actions: Record<CommandName, (session: ChatSession, args: Arguments) => vo
     const groupId = groupIdOf(session, name) ?? name.replace(/^#/, "");
     await session.client.groups.joinGroup({ groupId });
     session.open({ groupId });
-    session.refreshGroup(groupId);
   },
   async leave(session) {
     await session.client.groups.leaveGroup({ groupId: openGroup(session) });
@@ -74,14 +72,15 @@ const actions: Record<CommandName, (session: ChatSession, args: Arguments) => vo
     const count = Number(word);
     if (!Number.isInteger(count) || count < 1 || count > 1_000)
       throw new Mistake("/history takes a number from 1 to 1000");
-    if (openOf(session.store.state) === undefined) throw new Mistake(nothingOpen);
+    if (openOf(session.store.get()) === undefined) throw new Mistake(nothingOpen);
     const loaded = await session.older(count);
     session.hint(loaded === 0 ? "there is nothing older" : `${loaded} older loaded, PgUp shows them`);
   },
   retry(session) {
-    const open = openOf(session.store.state);
-    const count = open === undefined ? 0 : session.outbox.retry(open.id);
-    if (count === 0) session.hint("nothing has failed here");
+    const { id = "", outgoing = [] } = openOf(session.store.get()) ?? {};
+    const failed = outgoing.filter(({ state }) => state === "failed");
+    for (const each of failed) session.outbox.resend(id, each);
+    if (failed.length === 0) session.hint("nothing has failed here");
   },
   help(session) {
     session.show(helpLines().join("\n"));
@@ -119,7 +118,7 @@ export async function submit(session: ChatSession, line: string): Promise<void> 
 
 /** Sends a text to the open conversation. */
 function say(session: ChatSession, text: string): void {
-  const open = openOf(session.store.state);
+  const open = openOf(session.store.get());
   if (open === undefined) throw new Mistake(nothingOpen);
   session.outbox.send(open.id, text);
 }
@@ -132,23 +131,25 @@ function targetOf(session: ChatSession, name: string): Target {
     throw new Mistake(`you are not in ${name}; /join ${name.slice(1)} joins it, if it is open`);
   }
   requireId(name);
-  if (name === session.store.state.userId) throw new Mistake("that is you");
+  if (name === session.store.get().userId) throw new Mistake("that is you");
   return { recipientId: name };
 }
 
 /** Returns the id of a group the user is in, by its name or id, with or without `#`. */
 function groupIdOf({ store }: ChatSession, name: string): string | undefined {
-  const all = [...store.state.conversations.values()];
+  const state = store.get();
+  const all = [...state.conversations.values()];
   if (all.some(({ target }) => "recipientId" in target && target.recipientId === name)) return undefined;
   const bare = name.replace(/^#/, "");
   const found = all.find(
-    (each) => "groupId" in each.target && (nameOf(each) === `#${bare}` || each.target.groupId === bare),
+    (each) =>
+      "groupId" in each.target && (nameOf(state, each) === `#${bare}` || each.target.groupId === bare),
   );
   return found !== undefined && "groupId" in found.target ? found.target.groupId : undefined;
 }
 
 function openGroup({ store }: ChatSession): string {
-  const open = openOf(store.state);
+  const open = openOf(store.get());
   if (open === undefined) throw new Mistake(nothingOpen);
   if (!("groupId" in open.target)) throw new Mistake("this is no group; /group NAME creates one");
   return open.target.groupId;

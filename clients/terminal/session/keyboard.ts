@@ -1,3 +1,5 @@
+import { listed } from "../../model/conversations.ts";
+import { type Conversation, openOf, without } from "../../model/state.ts";
 import { complete, isCommandLine } from "../input/commands.ts";
 import type { Editor } from "../input/editor.ts";
 import * as edit from "../input/editor.ts";
@@ -5,8 +7,8 @@ import { InputHistory } from "../input/history.ts";
 import type { KeyAction } from "../input/keys.ts";
 import { viewOf } from "../screen/screen.ts";
 import { scroll } from "../screen/viewport.ts";
-import { listed, nameOf } from "../state/conversations.ts";
-import { type ChatState, type Conversation, openOf, withAnchor, without } from "../state/model.ts";
+import { nameOf, withAnchor } from "../state/shown.ts";
+import type { TerminalState } from "../state/terminal-state.ts";
 import { submit } from "./actions.ts";
 import type { ChatSession } from "./session.ts";
 
@@ -44,8 +46,8 @@ export class Keyboard {
     const { store, ownTyping } = this.#session;
     store.update((state) => without(state, "hint"));
     this.#act(action);
-    const { text } = store.state.editor;
-    ownTyping.wrote(isCommandLine(text) ? undefined : openOf(store.state)?.target, text);
+    const { text } = store.get().editor;
+    ownTyping.wrote(isCommandLine(text) ? undefined : openOf(store.get())?.target, text);
   }
 
   #act(action: KeyAction): void {
@@ -98,8 +100,8 @@ export class Keyboard {
     }
   }
 
-  get #state(): ChatState {
-    return this.#session.store.state;
+  get #state(): TerminalState {
+    return this.#session.store.get();
   }
 
   #edit(change: (editor: Editor) => Editor): void {
@@ -108,7 +110,7 @@ export class Keyboard {
 
   #submit(): void {
     const { store } = this.#session;
-    const { text } = store.state.editor;
+    const { text } = store.get().editor;
     this.#history.add(text);
     // Who writes wants to see it.
     store.update((state) => ({ ...withAnchor(state, undefined), editor: edit.emptyEditor }));
@@ -119,7 +121,7 @@ export class Keyboard {
   #tab(): void {
     const { editor } = this.#state;
     if (editor.text.startsWith("/") && editor.cursor === editor.text.length) {
-      const names = [...this.#state.conversations.values()].map(nameOf);
+      const names = [...this.#state.conversations.values()].map((each) => nameOf(this.#state, each));
       const completed = complete(editor.text, names);
       if (completed !== undefined) this.#edit(() => edit.editorOf(completed));
       return;
@@ -143,14 +145,14 @@ export class Keyboard {
 }
 
 /** Returns the conversation that stands before or after the open one in the list, around its ends. */
-function beside(state: ChatState, step: 1 | -1): Conversation | undefined {
+function beside(state: TerminalState, step: 1 | -1): Conversation | undefined {
   const all = listed(state);
   const open = all.findIndex(({ id }) => id === state.openId);
   if (open < 0) return all.at(step === 1 ? 0 : -1);
   return all[(open + step + all.length) % all.length];
 }
 
-function nextUnread(state: ChatState): Conversation | undefined {
+function nextUnread(state: TerminalState): Conversation | undefined {
   return listed(state).find(({ id, unread }) => unread > 0 && id !== state.openId);
 }
 

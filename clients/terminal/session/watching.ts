@@ -1,6 +1,6 @@
+import { listed } from "../../model/conversations.ts";
+import type { ChatStore } from "../../model/store.ts";
 import type { ParlanceClient } from "../../typescript/index.ts";
-import { listed } from "../state/conversations.ts";
-import type { Store } from "../state/store.ts";
 
 /** The most users a session may watch. */
 const maxWatched = 1_000;
@@ -8,17 +8,17 @@ const maxWatched = 1_000;
 /** Watches the presence of those with whom there are direct conversations. */
 export class Watching {
   readonly #client: Pick<ParlanceClient, "watchPresence">;
-  readonly #store: Store;
+  readonly #store: ChatStore;
   #watched = "";
 
-  constructor(client: Pick<ParlanceClient, "watchPresence">, store: Store) {
+  constructor(client: Pick<ParlanceClient, "watchPresence">, store: ChatStore) {
     this.#client = client;
     this.#store = store;
   }
 
   /** Watches whoever has come. */
   check(): void {
-    const users = listed(this.#store.state)
+    const users = listed(this.#store.get())
       .flatMap(({ target }) => ("recipientId" in target ? [target.recipientId] : []))
       .slice(0, maxWatched)
       .sort();

@@ -14,6 +14,9 @@ export const direct = "d:alice:bob";
 /** The conversation of a group. */
 export const team = "g:team";
 
+/** Noon of 14 November 2023, so that it is the same day nearly everywhere. */
+const startSeconds = 1_699_963_200;
+
 /** A message that was said. */
 export function said(
   seq: number,
@@ -25,7 +28,7 @@ export function said(
     seq: BigInt(seq),
     senderId,
     content: { kind: { case: "text", value: { body: `text ${seq}` } } },
-    acceptTime: { seconds: BigInt(1_700_000_000 + seq) },
+    acceptTime: { seconds: BigInt(startSeconds + seq) },
     ...(init as object),
   });
   return { case: "message", value, cursor: undefined };
@@ -33,7 +36,7 @@ export function said(
 
 /** The message of `said`, as the model has it. */
 export function message(seq: number, senderId = "bob"): Message {
-  const timeMs = (1_700_000_000 + seq) * 1_000;
+  const timeMs = (startSeconds + seq) * 1_000;
   return { kind: "message", seq, senderId, text: `text ${seq}`, timeMs, clientMessageId: "" };
 }
 
@@ -52,7 +55,7 @@ export function changed(
     actorId: "bob",
     members: userIds.map((userId) => ({ groupId: "team", userId, ...(role !== undefined && { role }) })),
     memberCount: 2,
-    acceptTime: { seconds: BigInt(1_700_000_000 + seq) },
+    acceptTime: { seconds: BigInt(startSeconds + seq) },
   });
   return { case: "membershipChanged", value, cursor: undefined };
 }
@@ -65,7 +68,7 @@ export function settings(seq: number, init: MessageInitShape<typeof GroupSchema>
     name: "The team",
     seq: BigInt(seq),
     updaterId: "bob",
-    updateTime: { seconds: BigInt(1_700_000_000 + seq) },
+    updateTime: { seconds: BigInt(startSeconds + seq) },
     ...(init as object),
   });
   return { case: "groupChanged", value, cursor: undefined };
