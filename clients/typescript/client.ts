@@ -397,7 +397,8 @@ export class ParlanceClient extends WithServices {
         : async (conversationId) => (await this.markRead(conversationId, 0n)).readSeq,
       (message) => {
         signal.throwIfAborted();
-        this.#show({ case: "message", value: message, cursor: undefined });
+        const { conversationId, seq } = message;
+        this.#show({ case: "message", value: message, cursor: undefined, place: { conversationId, seq } });
         return this.#full ? new Promise((resolve) => this.#room.push(resolve)) : undefined;
       },
     );

@@ -23,7 +23,7 @@ export type { Presence } from "../../gen/parlance/chat/v1/presence_pb.js";
 export type { CallExtras } from "./calls.ts";
 export { type ClientStats, connect, type ParlanceClient } from "./client.ts";
 export { ErrorReason, ParlanceError, Status, type Violation } from "./errors.ts";
-export type { ClientEvent, LogCase, Reset, ShownCase } from "./events.ts";
+export type { ClientEvent, LogCase, Place, Reset, ShownCase } from "./events.ts";
 export type { ClientState } from "./live.ts";
 export type { Credentials, DeviceInit } from "./login.ts";
 export type { ConnectOptions } from "./options.ts";

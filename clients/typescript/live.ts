@@ -9,7 +9,7 @@ import {
 import { MembershipChange } from "../../gen/parlance/chat/v1/group_pb.js";
 import { ErrorReason, isOfServer, isTransient, ParlanceError, Status } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
-import type { ClientEvent, ShownCase } from "./events.ts";
+import type { ClientEvent, Place, ShownCase } from "./events.ts";
 import type { Login } from "./login.ts";
 import { Backoff, type BackoffOptions } from "./reconnect.ts";
 import type { EventStream, StreamEnd, Streams } from "./streams.ts";
@@ -196,7 +196,7 @@ export class Live {
     if (place !== undefined) {
       const { conversationId, seq, cursor } = place;
       const verdict = log.take(conversationId, Number(seq), Number(cursor.position), this.#enters(event));
-      if (verdict === "new") this.#showLogEvent(session, event.event, cursor);
+      if (verdict === "new") this.#showLogEvent(session, event.event, cursor, { conversationId, seq });
       else if (verdict === "gap") session.fail(gapError);
       return;
     }
@@ -221,13 +221,14 @@ export class Live {
   }
 
   /** Shows an event of the log. One of a kind that this client does not know was counted, and that is all. */
-  #showLogEvent(session: EventStream, event: ServerEvent["event"], cursor: Cursor): void {
-    switch (event.case) {
-      case "message":
-      case "membershipChanged":
-      case "groupChanged":
-        this.#show(session, event, cursor);
-    }
+  #showLogEvent(
+    session: EventStream,
+    event: ServerEvent["event"],
+    cursor: Cursor | undefined,
+    { conversationId, seq }: Place,
+  ): void {
+    if (event.case === undefined || event.case === "withheld") return;
+    this.#hand(session, { ...event, cursor, place: { conversationId, seq } } as ClientEvent);
   }
 
   #show(
@@ -235,7 +236,11 @@ export class Live {
     { case: name, value }: { case: ShownCase; value: unknown },
     cursor: Cursor | undefined,
   ): void {
-    this.#options.show({ case: name, value, cursor } as ClientEvent);
+    this.#hand(session, { case: name, value, cursor } as ClientEvent);
+  }
+
+  #hand(session: EventStream, event: ClientEvent): void {
+    this.#options.show(event);
     if (this.#options.hasRoom() || !session.usable) return;
     session.pause();
     this.#options.streams.abandonRequests();
@@ -289,10 +294,10 @@ export class Live {
     const isNew = (id: string, seq: bigint) => log.takeFromHistory(id, Number(seq)) === "new";
     for (const value of wants(EventKind.MEMBERSHIP) ? left : [])
       if (isNew(value.conversationId, value.seq))
-        this.#show(session, { case: "membershipChanged", value }, undefined);
+        this.#showLogEvent(session, { case: "membershipChanged", value }, undefined, value);
     for (const value of wants(EventKind.GROUP) ? disbanded : [])
       if (isNew(value.conversationId, value.seq))
-        this.#show(session, { case: "groupChanged", value }, undefined);
+        this.#showLogEvent(session, { case: "groupChanged", value }, undefined, value);
   }
 
   /** Has the next stream tell the same again, as the cursor has not moved; but not for ever. */

@@ -1,18 +1,16 @@
-import type { JsonValue } from "@bufbuild/protobuf";
+import type { DescMessage, JsonValue } from "@bufbuild/protobuf";
 import { defineCommand } from "citty";
+import { unknownContent } from "../../clients/model/words.ts";
 import {
   type ClientEvent,
   type Credentials,
   connect,
   MembershipChange,
+  type Place,
   Platform,
 } from "../../clients/typescript/index.ts";
-import { ReceiptSchema } from "../../gen/parlance/chat/v1/conversation_pb.js";
 import { CursorSchema } from "../../gen/parlance/chat/v1/cursor_pb.js";
-import { BehindSchema, CaughtUpSchema, TypingSchema } from "../../gen/parlance/chat/v1/event_pb.js";
-import { GroupSchema, MembershipChangedSchema } from "../../gen/parlance/chat/v1/group_pb.js";
-import { ChatMessageSchema } from "../../gen/parlance/chat/v1/message_pb.js";
-import { PresenceSchema } from "../../gen/parlance/chat/v1/presence_pb.js";
+import { ServerEventSchema } from "../../gen/parlance/chat/v1/event_pb.js";
 import { jsonOf } from "../rpc/connect/json.ts";
 import { callerArgs, connectTimeoutMs, credentialsOf, serverArg, withServer } from "./options.ts";
 import { onStopSignals } from "./stop-signals.ts";
@@ -72,10 +70,7 @@ function describe(event: ClientEvent): string {
     case "message": {
       const { conversationId, seq, senderId, content } = event.value;
       const kind = content?.kind;
-      const text =
-        kind?.case === "text"
-          ? kind.value.body
-          : content?.fallbackText || "(a content this version does not know)";
+      const text = kind?.case === "text" ? kind.value.body : content?.fallbackText || unknownContent;
       return `${conversationId} ${seq} ${senderId}: ${text}`;
     }
     case "membershipChanged": {
@@ -99,7 +94,14 @@ function describe(event: ClientEvent): string {
       return "-- more was missed than is replayed --";
     case "reset":
       return "-- the server's log is another one now --";
+    default:
+      return describeOther(event);
   }
+}
+
+/** Names what there are no words for yet, by its place in the log. */
+function describeOther({ case: name, place }: { case: string; place: Place }): string {
+  return `${place.conversationId} ${place.seq} ${name}`;
 }
 
 /** Writes an event as one JSON object: its case, its value as Protobuf writes it in JSON, its cursor. */
@@ -109,26 +111,8 @@ export function formatJson(event: ClientEvent): string {
 }
 
 function inJson(event: ClientEvent): JsonValue {
-  switch (event.case) {
-    case "message":
-      return jsonOf(ChatMessageSchema, event.value);
-    case "membershipChanged":
-      return jsonOf(MembershipChangedSchema, event.value);
-    case "groupChanged":
-      return jsonOf(GroupSchema, event.value);
-    case "receipt":
-      return jsonOf(ReceiptSchema, event.value);
-    case "typing":
-      return jsonOf(TypingSchema, event.value);
-    case "presence":
-      return jsonOf(PresenceSchema, event.value);
-    case "caughtUp":
-      return jsonOf(CaughtUpSchema, event.value);
-    case "behind":
-      return jsonOf(BehindSchema, event.value);
-    case "reset":
-      return { ...event.value };
-  }
+  if (event.case === "reset") return { ...event.value };
+  return jsonOf(ServerEventSchema.field[event.case].message as DescMessage, event.value);
 }
 
 function printable(text: string): string {

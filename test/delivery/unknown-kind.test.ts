@@ -118,6 +118,9 @@ test("the client shows none of a thousand between messages, moves on and opens n
   await alice.chat.sendDirect({ recipientId: "bob", content: text("3") });
   await eventually(() => texts().length === 3);
   expect(texts()).toEqual([1n, 4n, 1_007n]);
+  expect(events.flatMap((event) => ("place" in event ? [event.place] : []))).toEqual(
+    [1n, 4n, 1_007n].map((seq) => ({ conversationId, seq })),
+  );
   expect(events.map((event) => event.case)).not.toContain(undefined);
   // One for the restart.
   expect(client.stats).toMatchObject({ gaps: 0, repeats: 0, reconnects: 1 });

@@ -98,7 +98,9 @@ describe("B46: content that is not text is read back as it was sent, by every cl
     }
     expect(await readBack(ports, recipientId, sent)).toEqual([]);
     for (const { message } of sent) {
-      const line = JSON.parse(formatJson({ case: "message", value: message, cursor: undefined }));
+      const line = JSON.parse(
+        formatJson({ case: "message", value: message, cursor: undefined, place: message }),
+      );
       const base64 = Buffer.from(value.value).toString("base64");
       expect(line.message.content.custom).toEqual({ "@type": value.typeUrl, value: base64 });
     }

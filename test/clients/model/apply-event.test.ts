@@ -92,7 +92,12 @@ describe("the log of a conversation", () => {
 
   test("has events of kinds that nobody knows: they are counted, and nothing is shown of them", () => {
     const later = (conversationId: string, seq: bigint) =>
-      ({ case: "later", value: { conversationId, seq }, cursor: undefined }) as unknown as ClientEvent;
+      ({
+        case: "later",
+        value: {},
+        cursor: undefined,
+        place: { conversationId, seq },
+      }) as unknown as ClientEvent;
     const state = apply(looking, later(direct, 2n), said(3), later(direct, 4n), later("d:alice:zoe", 1n));
     expect(conversation(state)).toMatchObject({ lastSeq: 4, unread: 2, lastMessage: { seq: 3 } });
     expect(seqs(state)).toEqual([3]);

@@ -3,7 +3,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { applyEvent } from "../../../clients/model/apply-event.ts";
 import type { ChatState, Conversation, Message } from "../../../clients/model/state.ts";
-import type { ClientEvent, MembershipChange } from "../../../clients/typescript/index.ts";
+import type { ClientEvent, MembershipChange, Place } from "../../../clients/typescript/index.ts";
 import { ReceiptSchema } from "../../../gen/parlance/chat/v1/conversation_pb.js";
 import { TypingSchema } from "../../../gen/parlance/chat/v1/event_pb.js";
 import { GroupSchema, MembershipChangedSchema, type Role } from "../../../gen/parlance/chat/v1/group_pb.js";
@@ -16,6 +16,10 @@ export const team = "g:team";
 
 /** Noon of 14 November 2023, so that it is the same day nearly everywhere. */
 const startSeconds = 1_699_963_200;
+
+function placeOf({ conversationId, seq }: Place): Place {
+  return { conversationId, seq };
+}
 
 /** A message that was said. */
 export function said(
@@ -31,7 +35,7 @@ export function said(
     acceptTime: { seconds: BigInt(startSeconds + seq) },
     ...(init as object),
   });
-  return { case: "message", value, cursor: undefined };
+  return { case: "message", value, cursor: undefined, place: placeOf(value) };
 }
 
 /** The message of `said`, as the model has it. */
@@ -57,7 +61,7 @@ export function changed(
     memberCount: 2,
     acceptTime: { seconds: BigInt(startSeconds + seq) },
   });
-  return { case: "membershipChanged", value, cursor: undefined };
+  return { case: "membershipChanged", value, cursor: undefined, place: placeOf(value) };
 }
 
 /** Bob changes the team's settings. */
@@ -71,7 +75,7 @@ export function settings(seq: number, init: MessageInitShape<typeof GroupSchema>
     updateTime: { seconds: BigInt(startSeconds + seq) },
     ...(init as object),
   });
-  return { case: "groupChanged", value, cursor: undefined };
+  return { case: "groupChanged", value, cursor: undefined, place: placeOf(value) };
 }
 
 /** Somebody has read. */
