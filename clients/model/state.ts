@@ -1,4 +1,4 @@
-/** What a chat knows. All of it is replaced, never changed in place. */
+/** The state of a chat. All of it is replaced, never changed in place. */
 
 import type { Group, Member, MembershipChange, Role } from "../../gen/parlance/chat/v1/group_pb.js";
 import type { Target } from "../typescript/sends.ts";
@@ -89,7 +89,7 @@ export interface GroupInfo {
   members?: readonly Member[];
 }
 
-/** Whether a user is there. */
+/** Tells whether a user is there, and since when not. */
 export interface Presence {
   online: boolean;
   lastActiveMs?: number;

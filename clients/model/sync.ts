@@ -10,7 +10,7 @@ import { TypingExpiry } from "./typing-expiry.ts";
 /** How long after the lists did not come they are asked for again, in milliseconds. */
 const retryMs = 5_000;
 
-/** What a `Sync` needs and tells. */
+/** Options of a `Sync`: what it works with, and whom it tells. */
 export interface SyncOptions {
   store: ChatStore;
   calls: ServerCalls;
@@ -51,11 +51,7 @@ export class Sync {
   /** Fetches the lists, then takes what came meanwhile. */
   start(): Promise<void> {
     this.#held ??= [];
-    this.#listing ??= loadLists(this.#options.calls, this.#options.store)
-      .then(() => this.#onListed())
-      .finally(() => {
-        this.#listing = undefined;
-      });
+    this.#listing ??= this.#list();
     return this.#listing;
   }
 
@@ -77,6 +73,16 @@ export class Sync {
     this.#stopped = true;
     this.#typing.stop();
     clearTimeout(this.#retry);
+  }
+
+  async #list(): Promise<void> {
+    try {
+      await loadLists(this.#options.calls, this.#options.store);
+    } finally {
+      // What waits may ask for another list.
+      this.#listing = undefined;
+    }
+    this.#onListed();
   }
 
   #onListed(): void {

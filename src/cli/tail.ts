@@ -1,6 +1,6 @@
 import type { DescMessage, JsonValue } from "@bufbuild/protobuf";
 import { defineCommand } from "citty";
-import { unknownContent } from "../../clients/model/words.ts";
+import { messageOf } from "../../clients/model/entries.ts";
 import {
   type ClientEvent,
   type Credentials,
@@ -68,10 +68,8 @@ export function formatLine(event: ClientEvent): string {
 function describe(event: ClientEvent): string {
   switch (event.case) {
     case "message": {
-      const { conversationId, seq, senderId, content } = event.value;
-      const kind = content?.kind;
-      const text = kind?.case === "text" ? kind.value.body : content?.fallbackText || unknownContent;
-      return `${conversationId} ${seq} ${senderId}: ${text}`;
+      const { conversationId, seq, senderId } = event.value;
+      return `${conversationId} ${seq} ${senderId}: ${messageOf(event.value).text}`;
     }
     case "membershipChanged": {
       const { conversationId, seq, change, members } = event.value;

@@ -15,13 +15,13 @@ export interface Line {
 /** Something that is shown, from top to bottom. */
 export type Shown = Entry | Line | Outgoing;
 
-/** Which row is at the bottom of the screen: row `row` of what `entry` shows. */
+/** Names the row at the bottom of the screen: row `row` of what `entry` shows. */
 export interface Anchor {
   entry: Shown;
   row: number;
 }
 
-/** What the terminal adds to a conversation, or to the first page. */
+/** Holds what the terminal adds to a conversation, or to the first page. */
 export interface Pane {
   lines: readonly Line[];
   /** Where the reader has scrolled to; not set at the end. */

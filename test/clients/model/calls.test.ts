@@ -97,6 +97,11 @@ function started() {
   return { server, store };
 }
 
+function behind(more = false): ClientEvent {
+  const value = create(BehindSchema, { lastSeqs: { [direct]: 3n }, more });
+  return { case: "behind", value, cursor: undefined };
+}
+
 /** Makes a call wait, or fail, until it is let go on. */
 function gate() {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -138,20 +143,27 @@ describe("in step with the server", () => {
     expect(seqs(store.get())).toEqual([1]);
     server.say();
     server.say();
-    const behind = (more: boolean): ClientEvent => ({
-      case: "behind",
-      value: create(BehindSchema, { lastSeqs: { [direct]: 3n }, more }),
-      cursor: undefined,
-    });
     sync.take(behind(true));
     expect(taken).toEqual(["message"]);
-    sync.take(behind(false));
+    sync.take(behind());
     sync.take(server.say());
     await eventually(() => taken.length === 3);
     expect(taken).toEqual(["message", "behind", "message"]);
     expect(conversation(store.get())).toMatchObject({ lastSeq: 4, unread: 4 });
     expect(seqs(store.get())).toBeUndefined();
     expect(seqs(store.get(), other)).toEqual([]);
+  });
+
+  test("who is told to be behind while the lists come for the first time has them once more, and goes on", async () => {
+    const { server, store, sync, taken } = synced();
+    const starting = sync.start();
+    sync.take(behind());
+    server.say();
+    sync.take(server.say());
+    await starting;
+    await eventually(() => taken.length === 2);
+    expect(taken).toEqual(["behind", "message"]);
+    expect(conversation(store.get())).toMatchObject({ lastSeq: 2, unread: 2 });
   });
 
   test("after a reset the log begins anew, and what is on its way stays so", async () => {
