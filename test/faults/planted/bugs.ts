@@ -136,7 +136,7 @@ export const bugs: readonly Bug[] = [
     edits: [
       {
         file: "src/live/delivery.ts",
-        find: "    if (change?.left !== undefined) this.#hub.leave(target.groupId, change.left, message.position);\n",
+        find: "    if (change?.left !== undefined) this.#hub.leave(groupId, change.left, message.position);\n",
         replace: "",
       },
     ],
