@@ -130,6 +130,7 @@ export class Connections {
     client.on("error", () => {});
     await client.query(settingsSql, [`"${schema}"`, String(statementTimeoutMs)]);
     await identity.verify(client);
+    await client.query("SELECT set_config('parlance.epoch', $1, false)", [identity.epoch]);
   }
 }
 

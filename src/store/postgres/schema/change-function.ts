@@ -1,8 +1,25 @@
 /**
- * The functions of the sixth step: whatever a rule decides, `change_1` carries
- * out. It says nothing of what may be done; `src/rules` does.
+ * The functions of the sixth step. Whatever a rule decides, `change_1` carries
+ * out; it says nothing of what may be done, `src/rules` does. And whoever reads
+ * the log now finds out as well when the store was replaced, not only who writes.
  */
 export const functionsStep6 = `
+  -- Makes sure that the caller's release knows what is in the log, and that the store is the one the connection
+  -- was made to; sees what its statement sees.
+  CREATE OR REPLACE FUNCTION release_known_1() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+  DECLARE
+    head record;
+  BEGIN
+    SELECT min_release, epoch INTO head FROM log_head;
+    IF coalesce(nullif(current_setting('parlance.release', true), '')::int, 0) < head.min_release THEN
+      RAISE EXCEPTION 'a later release writes to the store' USING ERRCODE = 'PL002';
+    END IF;
+    IF nullif(current_setting('parlance.epoch', true), '') <> head.epoch THEN
+      RAISE EXCEPTION 'the store was replaced' USING ERRCODE = 'PL001';
+    END IF;
+    RETURN true;
+  END $$;
+
   -- The bytes of a number as a varint.
   CREATE FUNCTION varint_2(value bigint) RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
   DECLARE
