@@ -47,8 +47,8 @@ export const functionsStep6 = `
     RETURN varint_2(tag) || varint_2(length(bytes)) || bytes;
   END $$;
 
-  -- Whether the facts that a rule looked at are still true: a group without its settings' seq stands for one
-  -- nobody looked at, a role of null for a user who is no member.
+  -- Whether the facts that a rule looked at are still true. A role of null stands for a user who is no member,
+  -- a last stay of null for one who never was.
   CREATE FUNCTION facts_stand_1(of_conversation bigint, facts json) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (
         SELECT FROM groups g, json_to_record(facts -> 'group') AS f (seq bigint, owner_id text, member_count bigint)
