@@ -22,6 +22,7 @@ import { ChatError, ErrorReason } from "../model/errors.ts";
 import type { Handlers } from "../model/handlers.ts";
 import { toNumber } from "../model/numbers.ts";
 import type { ConversationRecord } from "../model/records.ts";
+import { InOrder } from "../store/in-order.ts";
 import type { ConversationStore } from "../store/ports/conversations.ts";
 import type { StoreIdentity } from "../store/ports/identity.ts";
 import { countWithin } from "./page-size.ts";
@@ -38,6 +39,7 @@ export class Conversations implements Handlers<typeof ConversationService> {
   readonly #pages: PageTokens;
   readonly #maxBytes: number;
   readonly #clock: Clock;
+  readonly #order = new InOrder();
 
   /** @param maxBytes the largest answer */
   constructor(
@@ -89,7 +91,12 @@ export class Conversations implements Handlers<typeof ConversationService> {
     return { conversation: this.#message(record, userId) };
   }
 
-  async markAllRead(_: MarkAllReadRequest, { userId }: Caller) {
+  /** Those of one user follow one another: each looks at all their conversations, and what one marked no other counts. */
+  markAllRead(_: MarkAllReadRequest, { userId }: Caller) {
+    return this.#order.run([userId], () => this.#markAll(userId));
+  }
+
+  async #markAll(userId: string) {
     let count = 0;
     for (let before = Number.MAX_SAFE_INTEGER; ; ) {
       const page = await this.#store.listConversations(userId, before, true, markedAtOnce, this.#maxBytes);
